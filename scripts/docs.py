@@ -1,8 +1,8 @@
 """The documents that are made from the code, and the checks that what the documents say is so.
 
     scripts/docs.py write     docs/operations.md anew
-    scripts/docs.py check     links lead somewhere; docs/operations.md is current; every promise of docs/SPECIFICATION.md names a test
-                              or benchmark that exists; docs/configuration.md names every setting
+    scripts/docs.py check     links lead somewhere; docs/operations.md is current; every promise of docs/SPECIFICATION.md names
+                              a test or benchmark that exists; docs/configuration.md names every setting
 
 Exit status 1 and one line for each fault otherwise.
 """
@@ -62,8 +62,8 @@ def operations_page() -> str:
         "",
         "<!-- Written by `make docs` from the code; a test fails when it is out of date. -->",
         "",
-        "Every operation tenantry answers, by AWS service. Any other operation of these services is refused with HTTP 501 and the",
-        "error code `NotImplementedException`, naming the operation.",
+        "Every operation tenantry answers, by AWS service. Any other is refused with HTTP 501 and the error code",
+        "`NotImplementedException`, and the message names it.",
         "",
     ]
     for service, names in operations().items():

@@ -1,4 +1,4 @@
-"""A `tenantry up` of one's own: a real process on a free port, with a data folder of its own and an environment for its clients.
+"""A `tenantry up` of one's own: a real process on a free port, its own data folder, and the environment for its clients.
 
 Used by the demonstration, the benchmarks and the client tests, which must never touch the data of whoever runs them. Processes
 are stopped by their id.
