@@ -1,14 +1,34 @@
-"""What every test shares: the place of the conformance data, and skipped isolation tests shown in the run's last lines."""
+"""What every test shares: a running platform, the place of the conformance data, and skipped isolation tests shown last.
+
+Tests that use a running platform belong to the group `platform` (`pytest.mark.xdist_group`), so that they share one.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from scripts.running import Platform
+from tests.support.aws import Aws
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A real `tenantry up`, for the whole run."""
+    with Platform(tmp_path_factory.mktemp("platform")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def aws(platform: Platform) -> Iterator[Aws]:
+    """boto3 and hand-made requests against `platform`."""
+    clients = Aws(platform.environment)
+    yield clients
+    clients.close()
 
 
 @pytest.fixture(scope="session")
