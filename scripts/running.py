@@ -52,10 +52,7 @@ class Platform:
     def start(self) -> None:
         """Start and wait until it answers. RuntimeError with its log's end when it does not come up."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("TENANTRY_")}
-        command = [str(TENANTRY), "up", "--data-dir", str(self.data_dir), "--port", str(self._port), *self._options]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environ)
+        self._process = self._spawn()
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -64,6 +61,15 @@ class Platform:
             time.sleep(0.05)
         self.environment = self._client_environment()
         self._port = int(self.endpoint.rsplit(":", 1)[1])
+
+    def try_start(self) -> int:
+        """Start where that must be refused; the exit status. TimeoutExpired if it keeps running (it is ended then)."""
+        process = self._spawn()
+        try:
+            return process.wait(START_TIMEOUT_S)
+        finally:
+            process.kill()
+            process.wait()
 
     def stop(self) -> int:
         """Ask it to drain and end (SIGTERM); its exit status."""
@@ -99,6 +105,12 @@ class Platform:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._process is not None:
             self.stop()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("TENANTRY_")}
+        command = [str(TENANTRY), "up", "--data-dir", str(self.data_dir), "--port", str(self._port), *self._options]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environ)
 
     def _answers(self) -> bool:
         """Whether `tenantry status` finds it serving."""
