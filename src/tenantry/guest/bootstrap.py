@@ -1,0 +1,70 @@
+"""The runtime process of an environment: reseed, import the handler, loop in awslambdaric.
+
+Run by the keeper after a fork (levels `process` and `namespace`), or as a program of its own (level `exec`).
+"""
+
+import os
+import random
+import sys
+
+
+def reseed():
+    """Give this process randomness of its own: what a fork copies, two environments would otherwise share."""
+    random.seed()
+    ssl = sys.modules.get("ssl")
+    if ssl is not None:
+        ssl.RAND_add(os.urandom(32), 32.0)
+    uuid = sys.modules.get("uuid")
+    if uuid is not None:
+        uuid._last_timestamp = None
+        uuid._node = random.getrandbits(48) | (1 << 40)  # a random node, marked as not a hardware address
+        uuid._generate_time_safe = None  # the C library's generator keeps its clock sequence over a fork
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
+
+
+def preload():
+    """Load awslambdaric and what it would otherwise load at its first invocation or error."""
+    import decimal  # noqa: F401
+    import http.client  # noqa: F401 - init errors go through it
+    import json  # noqa: F401
+    import logging  # noqa: F401
+    import traceback  # noqa: F401
+
+    import awslambdaric.bootstrap
+    import awslambdaric.lambda_literals
+    import awslambdaric.lambda_runtime_client  # noqa: F401
+
+
+def import_handler(handler):
+    """Import the user's module once, in the zygote (INIT mode `snapshot`). Returns an error text, or None."""
+    import importlib
+
+    try:
+        importlib.import_module(handler.rsplit(".", 1)[0].replace("/", "."))
+    except BaseException as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def run(handler):
+    """INIT and INVOKE, until the process is told to die. Never returns normally."""
+    from awslambdaric import bootstrap
+    from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+
+    # Polling from a helper thread (what the client does for python3.12 and newer) only lets the main thread see signals; it
+    # costs a thread per invocation, so it stays off.
+    client = LambdaRuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"], False)
+    bootstrap.run(handler, client)
+
+
+def main():
+    """Entry for level `exec`: a fresh interpreter with nothing but its environment."""
+    sys.path[:0] = [entry for entry in os.environ["TENANTRY_PATH"].split(":") if entry]
+    del os.environ["TENANTRY_PATH"]
+    run(os.environ["_HANDLER"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The keeper: an environment's first process. It seals itself, starts the runtime, reaps what is orphaned, and obeys the platform.
+
+It is pid 1 of the environment's pid namespace, so its end takes every process of the environment with it. It runs no user code:
+the runtime is its fork, and a fresh fork after a reset (aws-behaviour 2.3: process new, `/tmp`, log stream and tenant kept).
+
+Messages on its control socket, to the platform: `listening` (the sockets made inside, as descriptors), `started`, `exited` (a wait
+status), `failed` (the step and why; the keeper then ends). From the platform: `reset`. Its id maps are written by the reaper.
+"""
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+
+from tenantry.guest import bootstrap, seal, wire
+from tenantry.linux.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE
+
+_TELEMETRY, _CONTROL, _MAPPER = 3, 4, 5
+_SETUP_FAILED = 113
+
+
+def run(kernel, order, channel, output, cgroups, mapper):
+    """Be the keeper until the environment ends. Never returns; the process exits 0 when told to, 113 when sealing failed."""
+    step = "descriptors"
+    try:
+        channel, mapper, cgroups = _arrange(kernel, channel, output, mapper, cgroups)
+        for step, action in _steps(kernel, order, channel, mapper, cgroups):
+            action()
+        step = "start"
+        _keep(kernel, order, channel)
+    except BaseException as error:
+        _report(channel, step, error)
+        os._exit(_SETUP_FAILED)
+    os._exit(0)
+
+
+def _steps(kernel, order, channel, mapper, cgroups):
+    """The seal as a list of (name, action), in order."""
+    inside = order["namespaces"]
+    mapped = None
+    yield "session", os.setsid
+    yield "cgroups", lambda: seal.join_cgroups(cgroups)
+    if inside and mapper is not None:
+        mapped = _ask_for_map(order, mapper)  # answered while the next two steps run
+    if inside:
+        yield "loopback", kernel.loopback_up
+    yield "listen", lambda: _hand_over(order, channel)
+    if inside:
+        yield "id maps", (lambda: _map_self(order)) if mapped is None else (lambda: _await_map(mapped))
+        yield "mounts", lambda: seal.mounts(kernel, order)
+    else:
+        yield "subreaper", lambda: kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    yield "limits", lambda: seal.limits(order["limits"])
+    yield "confine", lambda: seal.confine(kernel, order)
+
+
+def _arrange(kernel, channel, output, mapper, cgroups):
+    """Keep exactly: 0 nothing, 1 and 2 output, 3 output again (framed log records), 4 control, 5 mapper, 6.. cgroups.
+
+    Returns (control socket, mapper socket or None, cgroup descriptors); everything else is closed.
+    """
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    asked = nothing if mapper is None else mapper.detach()
+    wanted = [nothing, output, output, output, channel.detach(), asked, *cgroups]
+    high = [_dup_above(descriptor, 64) for descriptor in wanted]  # out of the way of the numbers used below
+    for number, descriptor in enumerate(high):
+        os.dup2(descriptor, number, inheritable=number <= _TELEMETRY)
+    kernel.close_range(len(wanted))
+    channel = socket.socket(fileno=_CONTROL)
+    if mapper is None:
+        os.close(_MAPPER)
+        return channel, None, list(range(_MAPPER + 1, len(wanted)))
+    return channel, socket.socket(fileno=_MAPPER), list(range(_MAPPER + 1, len(wanted)))
+
+
+def _dup_above(descriptor, floor):
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD, floor)
+
+
+def _hand_over(order, channel):
+    if order["namespaces"]:
+        addresses = [seal.RUNTIME_API, seal.PLATFORM, *((host, port) for host, port in order["forwards"])]
+    else:
+        addresses = [("127.0.0.1", 0)]
+    servers = [seal.listen(address) for address in addresses]
+    order["environ"]["AWS_LAMBDA_RUNTIME_API"] = "{}:{}".format(*servers[0].getsockname())
+    wire.send(channel, {"say": "listening"}, tuple(server.fileno() for server in servers))
+    for server in servers:
+        server.close()
+
+
+def _ask_for_map(order, mapper):
+    """Ask the zygote's reaper to write this process's id maps: it alone holds the right to. Returns where its answer will come."""
+    answer, theirs = os.pipe()
+    wire.send(mapper, {"outer": order["outer"], "uid": order["uid"], "gid": order["gid"]}, (theirs,))
+    os.close(theirs)
+    mapper.close()
+    return answer
+
+
+def _await_map(answer):
+    reply = os.read(answer, 1)
+    os.close(answer)
+    if reply != b"y":
+        raise OSError("the id maps of this environment were refused")
+
+
+def _map_self(order):
+    """Without privileges on the host only one's own id can be mapped; it needs nobody's help."""
+    with open("/proc/self/setgroups", "w") as file:
+        file.write("deny")
+    for name, inner in (("uid_map", order["uid"]), ("gid_map", order["gid"])):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(f"{inner} {order['outer']} 1")
+
+
+def _keep(kernel, order, channel):
+    waker, wakened = socket.socketpair()
+    waker.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    runtime = _start(kernel, order, channel, (waker, wakened))
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    poller.register(wakened, select.POLLIN)
+    while True:
+        for descriptor, _ in poller.poll():
+            if descriptor == wakened.fileno():
+                wakened.recv(4096)
+                runtime = _reap(channel, runtime)
+                continue
+            received = wire.receive(channel)
+            if received is None:
+                _kill_all(runtime)
+                return
+            if received[0].get("do") == "reset":
+                _kill_all(runtime)
+                runtime = _start(kernel, order, channel, (waker, wakened))
+
+
+def _start(kernel, order, channel, private):
+    """Fork the runtime. The child keeps only descriptors 0 to 3."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    runtime = os.fork()
+    if runtime == 0:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            for thing in (channel, *private):
+                thing.close()
+            kernel.prctl(PR_SET_DUMPABLE, 1)
+            os.setsid()
+            _become_runtime(order)
+        except SystemExit as error:
+            _flush()
+            code = error.code
+            os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+        except BaseException:
+            traceback.print_exc()
+            _flush()
+            os._exit(1)
+        _flush()
+        os._exit(0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    wire.send(channel, {"say": "started", "pid": runtime})
+    return runtime
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            return  # the platform no longer reads, or the handler closed it: there is nowhere to say so
+
+
+def _become_runtime(order):
+    os.chdir(order["cwd"])
+    if order["interpreter"]:
+        environ = {**os.environ, **order["environ"], "TENANTRY_PATH": order["path"]}
+        program = order["interpreter"]
+        os.execve(program, [program, "-X", "utf8", "-S", "-s", "-B", order["bootstrap"]], environ)
+    os.environ.update(order["environ"])
+    bootstrap.reseed()
+    bootstrap.run(os.environ["_HANDLER"])
+
+
+def _kill_all(runtime):
+    """Kill every process of the environment but this one, and reap them."""
+    if os.getpid() == 1:  # the whole pid namespace; anywhere else -1 would mean the whole machine
+        os.kill(-1, signal.SIGKILL)
+    elif runtime is not None:
+        with contextlib.suppress(ProcessLookupError):  # gone already
+            os.killpg(runtime, signal.SIGKILL)
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _reap(channel, runtime):
+    """Collect every child that has ended; tell the platform about the runtime. Returns the runtime's pid, None once it is gone."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return runtime
+        if pid == 0:
+            return runtime
+        if pid == runtime:
+            runtime = None
+            wire.send(channel, {"say": "exited", "status": status})
+
+
+def _report(channel, step, error):
+    try:
+        wire.send(channel, {"say": "failed", "step": step, "error": f"{type(error).__name__}: {error}"})
+    except OSError:
+        os._exit(_SETUP_FAILED)

@@ -1,0 +1,43 @@
+"""Messages between the platform and the sandbox: one JSON object, and descriptors, per packet of a SEQPACKET socket."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+import struct
+from typing import Any
+
+MESSAGE_BYTES_MAX = 262_144
+DESCRIPTORS_MAX = 16
+
+
+def send(channel: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    """Send one message. Raises OSError when the other side is gone."""
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    channel.sendmsg([json.dumps(message).encode()], ancillary)
+
+
+def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next message and its descriptors (the caller owns them); None when the other side has closed."""
+    message, descriptors, _ = receive_from(channel)
+    return None if message is None else (message, descriptors)
+
+
+def receive_from(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int], int]:
+    """The next message, its descriptors, and the sender's pid as this side's pid namespace sees it (needs SO_PASSCRED; else 0)."""
+    space = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4) + socket.CMSG_SPACE(12)
+    data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    pid = 0
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+        elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            pid = struct.unpack("iII", payload)[0]
+    if not data:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return None, [], 0
+    return json.loads(data), list(descriptors), pid

@@ -1,0 +1,146 @@
+"""The sandbox contract: what makes execution environments, and what it promises.
+
+    Driver   one level of isolation (process, namespace, exec)         .open(ZygoteSpec) -> Zygote
+    Zygote   a warmed interpreter of one function version              .fork(SandboxSpec, events) -> Sandbox
+    Sandbox  one execution environment's processes                     .reset() .kill()
+
+Ownership: whoever opens a zygote closes it; a sandbox lives until `kill` or its own end, its zygote's end does not end it. The
+descriptor handed to `fork` (the write end of the output pipe) is closed by the driver; sockets handed to `listening` belong to the receiver.
+
+Order of events for one sandbox: `listening` once, `started` once and again after each reset, `exited` at most once for each start,
+`failed` at most once, `gone` exactly once and last - after it no process, mount, namespace or cgroup of the sandbox is left. A
+call after `gone` does nothing. Sealing fails closed: where any step of it fails, `failed` says which, and `gone` follows.
+
+Every driver passes the suite in sandbox/checks.py.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ZygoteSpec:
+    """A function version as the sandbox sees it.
+
+    environ: what every environment of it has in common, reserved variables included; layers: unpacked layer directories, in order;
+    snapshot: import the user's module once, in the zygote; search: PYTHONPATH entries of the user's own.
+    """
+
+    name: str
+    interpreter: Path
+    code: Path
+    layers: tuple[Path, ...]
+    environ: dict[str, str]
+    snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """One environment: its own variables and its limits. forwards: (name, port) pairs reachable from inside (egress)."""
+
+    id: str
+    environ: dict[str, str]
+    memory_mib: int = 128
+    tmp_mib: int = 512
+    processes_max: int = 1024
+    descriptors_max: int = 1024
+    forwards: tuple[tuple[str, int], ...] = ()
+
+
+class SandboxEvents(Protocol):
+    """What a sandbox tells its owner; called from the event loop."""
+
+    def listening(self, runtime_api: socket.socket, platform: socket.socket | None, forwards: list[socket.socket]) -> None:
+        """Listening sockets made inside the sandbox: the Runtime API, the platform's endpoint, egress forwards."""
+
+    def started(self) -> None:
+        """The runtime process runs (INIT begins)."""
+
+    def exited(self, status: int) -> None:
+        """The runtime process ended, with this wait status."""
+
+    def failed(self, reason: str) -> None:
+        """The environment could not be made: which step, and why."""
+
+    def gone(self) -> None:
+        """Nothing of the sandbox is left."""
+
+
+class Sandbox(Protocol):
+    """One execution environment's processes."""
+
+    id: str
+
+    def reset(self) -> None:
+        """Kill every process but the keeper and start the runtime anew; `/tmp` stays (aws-behaviour 2.3)."""
+
+    def kill(self) -> None:
+        """End everything in it, at once. `gone` follows."""
+
+    def memory_peak_bytes(self) -> int | None:
+        """The most memory it has used, where the level measures it."""
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed a process of it for memory since the last call."""
+
+
+class Zygote(Protocol):
+    """A warmed interpreter."""
+
+    alive: bool
+    snapshot_error: str | None
+
+    def fork(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> Sandbox:
+        """Begin an environment; returns at once, the rest is events. Raises SandboxError when the zygote is gone."""
+
+    async def close(self) -> None:
+        """End the zygote. Its environments live on until they are killed."""
+
+
+class Driver(Protocol):
+    """One level of isolation."""
+
+    level: str
+
+    async def open(self, spec: ZygoteSpec) -> Zygote:
+        """Start and warm a zygote. Raises SandboxError naming the step that failed; nothing is left behind then."""
+
+    async def close(self) -> None:
+        """Release what the driver holds for all of its sandboxes (cgroups)."""
+
+
+class SandboxError(Exception):
+    """A sandbox or zygote could not be made or reached. The text says which step failed and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level as users choose it: what it closes and what it leaves open (docs/SECURITY.md has the long form)."""
+
+    name: str
+    summary: str
+    residual: tuple[str, ...] = field(default=())
+
+
+LEVELS = (
+    Level(
+        "process",
+        "a process of its own; no kernel isolation",
+        (
+            "the host's file system, network and processes are visible",
+            "/tmp is shared (TMPDIR is private)",
+            "one user id for every environment unless the platform runs as root",
+            "no memory, CPU or process accounting",
+        ),
+    ),
+    Level(
+        "namespace",
+        "own namespaces, user id, file tree, cgroup; seccomp and Landlock",
+        ("the kernel is shared", "address layout and hash seed are those of the zygote", "timing of shared hardware"),
+    ),
+    Level("exec", "namespace, and a fresh interpreter for every environment", ("the kernel is shared", "timing of shared hardware")),
+)

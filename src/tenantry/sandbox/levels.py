@@ -1,0 +1,189 @@
+"""The drivers: one class, three levels. What differs is in a few fields of the orders sent to the zygote (guest/zygote.py)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from typing import Any
+
+from tenantry.linux import landlock
+from tenantry.linux.cgroups import CgroupError, Cgroups, Group, limits_for
+from tenantry.linux.kernel import Kernel
+from tenantry.linux.seccomp import MACHINES, compile_policy, load_policy
+from tenantry.sandbox import tree
+from tenantry.sandbox.driver import SandboxError, SandboxEvents, SandboxSpec, ZygoteSpec
+from tenantry.sandbox.zygote import Ids, SandboxProcess, ZygoteProcess, start_zygote
+
+_ZYGOTE_MAY = ("namespaces and mounts", "clone")  # what a zygote's filter leaves out: it makes namespaces for its children
+_READABLE = ("/",)
+_WRITABLE = ("/tmp",)  # noqa: S108 - a path inside the sandbox
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_FILE_SIZE_SLACK = 1 << 20
+
+
+class LinuxDriver:
+    """Level `process`, `namespace` or `exec`. Give `without` to switch single mechanisms off, as the controls of security tests do.
+
+    without: any of seccomp, landlock, cgroup. Raises SandboxError when the level needs something this host does not have.
+    """
+
+    def __init__(
+        self,
+        level: str,
+        *,
+        kernel: Kernel | None = None,
+        rootless: bool | None = None,
+        without: frozenset[str] = frozenset(),
+        require_cgroups: bool = False,
+    ) -> None:
+        self.level = level
+        self._namespaces = level != "process"
+        self._kernel = kernel or Kernel()
+        self._rootless = os.geteuid() != 0 if rootless is None else rootless
+        self._without = without
+        self.cgroups, self.cgroup_problem = self._open_cgroups()
+        if require_cgroups and self.cgroups is None:
+            raise SandboxError(f"control groups cannot be used: {self.cgroup_problem}")
+        machine = platform.machine()
+        if machine not in MACHINES:
+            raise SandboxError(f"no system call table for {machine}: levels other than `process` need x86_64 or aarch64")
+        policy = load_policy()
+        self._filter = "" if "seccomp" in without else compile_policy(policy, machine).hex()
+        self._zygote_filter = compile_policy(policy, machine, except_groups=_ZYGOTE_MAY).hex()
+        abi = self._kernel.landlock_abi()
+        self._fence = (
+            None
+            if abi == 0 or "landlock" in without or not self._namespaces
+            else {"abi": abi, "readable": _READABLE, "writable": _WRITABLE, "devices": _DEVICES}
+        )
+
+    async def open(self, spec: ZygoteSpec) -> LinuxZygote:
+        """See driver.Driver."""
+        # 64 Ki ids of its own for each zygote, drawn from two billion that no person and no service has.
+        ids = Ids(self._rootless, (secrets.randbelow(0x7000) + 0x1000) << 16)
+        zygote = start_zygote(spec.interpreter, ids, self._kernel)
+        await zygote.begin(self._setup(spec))
+        return LinuxZygote(self, spec, zygote, ids)
+
+    async def close(self) -> None:
+        """See driver.Driver."""
+        if self.cgroups is not None:
+            self.cgroups.close()
+
+    def environment_order(self, zygote: ZygoteSpec, spec: SandboxSpec, outer: int) -> dict[str, Any]:
+        """The `environment` part of a fork request."""
+        inside = self._namespaces
+        return {
+            "namespaces": inside,
+            "outer": outer,
+            "uid": tree.UID,
+            "gid": tree.GID,
+            "hostname": "sandbox",
+            "environ": spec.environ,
+            "tmp_mib": spec.tmp_mib,
+            "tmp_inodes": spec.tmp_mib * 256,
+            "forwards": [[f"127.0.1.{index + 1}", port] for index, (_, port) in enumerate(spec.forwards)],
+            "limits": {
+                "CORE": 0,
+                "NOFILE": spec.descriptors_max,
+                "NPROC": spec.processes_max,
+                "FSIZE": (spec.tmp_mib << 20) + _FILE_SIZE_SLACK,
+                "MEMLOCK": 65_536,
+                "MSGQUEUE": 0,
+            },
+            "landlock": self._fence,
+            "seccomp": self._filter,
+            "cwd": tree.TASK_ROOT if inside else str(zygote.code),
+            "interpreter": str(zygote.interpreter) if self.level == "exec" else "",
+            "bootstrap": f"{tree.RUNTIME_DIR}/bootstrap.py",
+            "path": self._path(zygote),
+        }
+
+    def make_group(self, spec: SandboxSpec) -> Group | None:
+        """The environment's control group; None where the host gives none, or at level `process`."""
+        if self.cgroups is None:
+            return None
+        try:
+            return self.cgroups.create(spec.id, limits_for(spec.memory_mib, spec.processes_max))
+        except OSError as error:
+            raise SandboxError(f"the environment's control group could not be made: {error}") from None
+
+    def _open_cgroups(self) -> tuple[Cgroups | None, str]:
+        if not self._namespaces or "cgroup" in self._without:
+            return None, "not used at this level"
+        try:
+            return Cgroups(f"tenantry-{secrets.token_hex(4)}"), ""
+        except CgroupError as error:
+            return None, str(error)
+
+    def _setup(self, spec: ZygoteSpec) -> dict[str, Any]:
+        environ = dict(spec.environ)
+        if not self._namespaces:
+            environ["LAMBDA_TASK_ROOT"] = str(spec.code)
+        return {
+            "namespaces": self._namespaces,
+            "rootless": self._rootless,
+            "tree": tree.draw(spec) if self._namespaces else None,
+            "environ": environ,
+            "path": self._path(spec),
+            "cwd": tree.TASK_ROOT if self._namespaces else str(spec.code),
+            "snapshot": spec.snapshot and self.level != "exec",
+            "seccomp_zygote": self._zygote_filter,
+        }
+
+    def _path(self, spec: ZygoteSpec) -> str:
+        minor = spec.interpreter.name.removeprefix("python")
+        if self._namespaces:
+            entries = tree.search_path(spec, minor, task=tree.TASK_ROOT, runtime=tree.RUNTIME_DIR, layers=("/opt",))
+            return ":".join(entries)
+        site = tree.runtime_entries()
+        guest = next(source.parent for source, name in site if name == "runtime_client.py")
+        package = next(source.parent for source, name in site if name == "awslambdaric")
+        runtime = f"{guest}:{package}"
+        return ":".join(tree.search_path(spec, minor, task=str(spec.code), runtime=runtime, layers=map(str, spec.layers)))
+
+
+class LinuxZygote:
+    """A zygote of a LinuxDriver."""
+
+    def __init__(self, driver: LinuxDriver, spec: ZygoteSpec, process: ZygoteProcess, ids: Ids) -> None:
+        self._driver = driver
+        self._spec = spec
+        self._process = process
+        self._ids = ids
+
+    @property
+    def alive(self) -> bool:
+        return self._process.alive
+
+    @property
+    def snapshot_error(self) -> str | None:
+        return self._process.snapshot_error
+
+    def fork(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> SandboxProcess:
+        """See driver.Zygote. `output` is closed here whatever happens."""
+        driver = self._driver
+        group: Group | None = None
+        entrances: list[int] = []
+        outer = self._ids.take()
+        try:
+            group = driver.make_group(spec)
+            entrances = group.entrances() if group is not None else []
+            sandbox = SandboxProcess(spec, events, self._ids, outer, group, driver._kernel)
+            request = {"id": spec.id, "environment": driver.environment_order(self._spec, spec, outer)}
+            self._process.fork(sandbox, request, (sandbox.theirs.fileno(), output, *entrances))
+            sandbox.theirs.close()
+        except BaseException:
+            self._ids.give_back(outer)
+            if group is not None:
+                group.remove()
+            raise
+        finally:
+            for descriptor in (output, *entrances):
+                os.close(descriptor)
+        return sandbox
+
+    async def close(self) -> None:
+        """See driver.Zygote."""
+        await self._process.close()

@@ -1,0 +1,327 @@
+"""The platform's side of a zygote and its environments: messages over SEQPACKET sockets, descriptors, process ids.
+
+Everything here runs on the event loop and never blocks: sockets are read in reader callbacks, and a message that does not fit is an
+error (the peer is ours, and its queue is never more than a few messages deep).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tenantry.guest import wire
+from tenantry.linux.cgroups import Group
+from tenantry.linux.kernel import Kernel
+from tenantry.sandbox.driver import SandboxError, SandboxEvents, SandboxSpec
+
+_READY_TIMEOUT_S = 30.0
+_PACKAGE_ROOT = str(Path(__file__).parent.parent.parent)
+_START = f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from tenantry.guest.zygote import main; sys.path.pop(0); main()"
+
+
+class Ids:
+    """The user ids of one zygote and its environments: a private range of the host's, an id for each.
+
+    With root: `start .. start + 65535` of the host, mapped into the zygote's user namespace as 0..65535; 0 is the zygote, each
+    environment takes one of the others. Without: the one id of the user who runs the platform, known inside as 1 (the kernel lets
+    nobody without a capability hand on an id known as 0).
+    """
+
+    SIZE = 65_536
+
+    def __init__(self, rootless: bool, start: int) -> None:
+        self.rootless = rootless
+        self._start = start
+        self._free: list[int] = []
+        self._next = 1
+
+    def take(self) -> int:
+        """An id (as the zygote sees it) for a new environment."""
+        if self.rootless:
+            return 1
+        if self._free:
+            return self._free.pop()
+        if self._next >= self.SIZE:
+            raise SandboxError("all 65,535 user ids for environments of this function are taken")
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, identifier: int) -> None:
+        """The id of an environment that is gone."""
+        if not self.rootless:
+            self._free.append(identifier)
+
+    def map_zygote(self, pid: int) -> None:
+        """Write the id maps of the zygote's new user namespace."""
+        base = Path(f"/proc/{pid}")
+        uids, gids = (f"1 {os.getuid()} 1", f"1 {os.getgid()} 1") if self.rootless else (f"0 {self._start} {self.SIZE}",) * 2
+        if self.rootless:
+            (base / "setgroups").write_text("deny")
+        (base / "uid_map").write_text(uids)
+        (base / "gid_map").write_text(gids)
+
+
+class ZygoteProcess:
+    """A running zygote. Made by `open_zygote`; see driver.Zygote for the contract."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, ids: Ids, kernel: Kernel) -> None:
+        self.alive = True
+        self.snapshot_error: str | None = None
+        self.on_end: Callable[[], None] | None = None
+        self._process = process
+        self._channel = channel
+        self._ids = ids
+        self._kernel = kernel
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._children: dict[str, SandboxProcess] = {}
+
+    async def begin(self, order: dict[str, Any]) -> None:
+        """Send the setup order and wait until the zygote is warm."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._channel, self._readable)
+        wire.send(self._channel, order)
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await self._ready
+        except TimeoutError:
+            await self.close()
+            raise SandboxError(f"the zygote did not become ready within {_READY_TIMEOUT_S:.0f} s") from None
+        except BaseException:
+            await self.close()
+            raise
+
+    def fork(self, sandbox: SandboxProcess, request: dict[str, Any], descriptors: tuple[int, ...]) -> None:
+        """Ask for an environment. Raises SandboxError when the zygote has ended."""
+        if not self.alive:
+            raise SandboxError("the zygote of this function has ended")
+        self._children[sandbox.id] = sandbox
+        try:
+            wire.send(self._channel, request, descriptors)
+        except OSError as error:
+            del self._children[sandbox.id]
+            raise SandboxError(f"the zygote does not take orders: {error}") from None
+
+    async def close(self) -> None:
+        """End the zygote and wait for its launcher. Environments that are still alive go with it: kill them first."""
+        self._end("closed")
+        if self._process.poll() is None:
+            await asyncio.to_thread(self._wait)
+
+    def _wait(self) -> None:
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _readable(self) -> None:
+        try:
+            received = wire.receive(self._channel)
+        except OSError:
+            received = None
+        if received is None:
+            self._end("it ended without a word")
+            return
+        message, _ = received
+        handlers = {
+            "map": self._on_map,
+            "ready": self._on_ready,
+            "failed": self._on_failed,
+            "forked": self._on_forked,
+            "not forked": self._on_not_forked,
+        }
+        handlers[message["say"]](message)
+
+    def _on_map(self, message: dict[str, Any]) -> None:
+        # The launcher is our direct child, so its pid is the one we know; what it says of itself is not needed.
+        try:
+            self._ids.map_zygote(self._process.pid)
+            wire.send(self._channel, {"do": "mapped"})
+        except OSError as error:
+            self._end(f"its user ids could not be mapped: {error}")
+
+    def _on_ready(self, message: dict[str, Any]) -> None:
+        self.snapshot_error = message["snapshot_error"]
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _on_failed(self, message: dict[str, Any]) -> None:
+        self._end(f"step {message['step']!r} failed: {message['error']}")
+
+    def _on_forked(self, message: dict[str, Any]) -> None:
+        self._children.pop(message["id"], None)
+
+    def _on_not_forked(self, message: dict[str, Any]) -> None:
+        sandbox = self._children.pop(message["id"], None)
+        if sandbox is not None:
+            sandbox.not_forked(message["error"])
+
+    def _end(self, reason: str) -> None:
+        if not self.alive:
+            return
+        self.alive = False
+        asyncio.get_running_loop().remove_reader(self._channel)
+        self._channel.close()
+        if not self._ready.done():
+            self._ready.set_exception(SandboxError(f"the zygote could not be made: {reason}"))
+            self._ready.exception()  # begin() may not be waiting any more
+        waiting, self._children = list(self._children.values()), {}
+        for sandbox in waiting:
+            sandbox.not_forked(f"the zygote ended: {reason}")
+        if self.on_end is not None:
+            self.on_end()
+
+
+def start_zygote(interpreter: Path, ids: Ids, kernel: Kernel) -> ZygoteProcess:
+    """Start the launcher process of a zygote; `begin` must follow. The parent must be the thread that lives as long as the platform."""
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine.setblocking(False)
+    try:
+        process = subprocess.Popen(
+            [str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c", _START, str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=None,
+            pass_fds=(theirs.fileno(),),
+            env={"LANG": "C.UTF-8"},
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        mine.close()
+        raise SandboxError(f"the interpreter {interpreter} does not start: {error}") from None
+    finally:
+        theirs.close()
+    return ZygoteProcess(process, mine, ids, kernel)
+
+
+class SandboxProcess:
+    """A running environment's processes; see driver.Sandbox for the contract."""
+
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        events: SandboxEvents,
+        ids: Ids,
+        outer: int,
+        group: Group | None,
+        kernel: Kernel,
+    ) -> None:
+        self.id = spec.id
+        self._events = events
+        self._ids = ids
+        self._outer = outer
+        self._group = group
+        self._kernel = kernel
+        self._pidfd: int | None = None
+        self._killed = False
+        self._gone = False
+        mine, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mine.setblocking(False)
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._channel = mine
+        asyncio.get_running_loop().add_reader(mine, self._readable)
+
+    def reset(self) -> None:
+        """See driver.Sandbox."""
+        if not self._gone:
+            try:
+                wire.send(self._channel, {"do": "reset"})
+            except OSError:
+                self.kill()
+
+    def kill(self) -> None:
+        """See driver.Sandbox."""
+        self._killed = True
+        if self._gone:
+            return
+        if self._pidfd is None:
+            # Not heard of yet: closing the channel makes the keeper end by itself as soon as it looks.
+            self._channel.shutdown(socket.SHUT_RDWR)
+            return
+        try:
+            self._kernel.pidfd_kill(self._pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # it has ended by itself: `gone` is on its way
+
+    def memory_peak_bytes(self) -> int | None:
+        """See driver.Sandbox."""
+        return None if self._group is None else self._group.memory_peak_bytes()
+
+    def out_of_memory(self) -> bool:
+        """See driver.Sandbox."""
+        return self._group is not None and self._group.out_of_memory()
+
+    def not_forked(self, reason: str) -> None:
+        """The zygote could not make it."""
+        if not self._gone and self._pidfd is None:
+            self._events.failed(reason)
+            self._finish()
+
+    def _readable(self) -> None:
+        try:
+            message, descriptors, pid = wire.receive_from(self._channel)
+        except (OSError, ValueError):
+            message, descriptors, pid = None, [], 0
+        if message is None:
+            self._hung_up()
+            return
+        if self._pidfd is None:
+            self._watch(pid)
+        say = message["say"]
+        if say == "listening":
+            sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+            self._events.listening(sockets[0], sockets[1] if len(sockets) > 1 else None, sockets[2:])
+        elif say == "started":
+            self._events.started()
+        elif say == "exited":
+            self._events.exited(message["status"])
+        elif say == "failed":
+            self._events.failed(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
+
+    def _watch(self, pid: int) -> None:
+        try:
+            self._pidfd = self._kernel.pidfd_open(pid)
+        except OSError:
+            return  # ended already; the channel's end says so
+        asyncio.get_running_loop().add_reader(self._pidfd, self._finish)
+        if self._killed:
+            self.kill()
+
+    def _hung_up(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._channel)
+        if self._pidfd is None:
+            self._finish()
+
+    def _finish(self) -> None:
+        """The keeper has ended, and with it every process of its pid namespace."""
+        if self._gone:
+            return
+        self._gone = True
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._channel)
+        self._channel.close()
+        self.theirs.close()
+        if self._pidfd is not None:
+            loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+        self._ids.give_back(self._outer)
+        self._release_group()
+
+    def _release_group(self, attempts: int = 200) -> None:
+        if self._group is not None and not self._group.remove() and attempts:
+            asyncio.get_running_loop().call_later(0.01, self._release_group, attempts - 1)
+            return
+        self._events.gone()
+
+
+def own_interpreter() -> Path:
+    """The interpreter tenantry itself runs on, without its virtual environment."""
+    return Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
