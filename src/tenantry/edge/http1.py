@@ -3,10 +3,10 @@
     bytes -> data_received -> httptools -> on_* callbacks -> _waiting -> _serve (a task) -> handler -> bytes
 
 Order and bounds are the point of this module. Pipelined requests are answered in order: while one is served, at most one more
-read is kept and the socket is not read further. A refusal (see `head.RefusedError`) is answered after what came before it, then the
-connection lingers shortly so that the client gets to read it, and closes. A client that goes away does not disturb anything:
-the handler's task runs on and its answer is dropped, because an invocation, once begun, is finished and logged. Times are
-looked at by `sweep`, which the listener calls about once a second, so that a request costs no timers.
+read is kept and the socket is not read further. A refusal (`head.RefusedError`) is answered after what came before it, then
+the connection lingers shortly so that the client gets to read it, and closes. A client that goes away does not disturb
+anything: the handler's task runs on and its answer is dropped, because an invocation, once begun, is finished and logged.
+Times are looked at by `sweep`, which the listener calls about once a second, so that a request costs no timers.
 """
 
 from __future__ import annotations
