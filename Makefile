@@ -30,7 +30,7 @@ check: $(READY) ## format, lint, types, layers, documents
 	@$(PY) scripts/docs.py check
 
 bench: $(READY) ## measure start-up, memory and latency of the running platform
-	@$(PY) bench/platform.py
+	@$(PY) bench/outside.py
 
 docs: $(READY) ## write the generated documents anew and check every link
 	@$(PY) scripts/docs.py write

@@ -1,6 +1,6 @@
 """`make bench`: what a running platform costs, measured from outside through its own HTTP front.
 
-Start-up, idle memory, a new tenant's first answer, and a warm call, one client, one connection. Machines differ and are shared: compare
+Start-up, idle memory, a new tenant's first answer, and a warm call, one client, one connection. Machines differ: compare
 figures within one run. The yardstick of each run is the start of a bare interpreter on the same machine.
 """
 
