@@ -1,10 +1,12 @@
-"""The keeper: an environment's first process. It seals itself, starts the runtime, reaps what is orphaned, and obeys the platform.
+"""The keeper: an environment's first process. It seals itself, starts the runtime, reaps what is orphaned, and obeys the
+platform.
 
 It is pid 1 of the environment's pid namespace, so its end takes every process of the environment with it. It runs no user code:
 the runtime is its fork, and a fresh fork after a reset (aws-behaviour 2.3: process new, `/tmp`, log stream and tenant kept).
 
-Messages on its control socket, to the platform: `listening` (the sockets made inside, as descriptors), `started`, `exited` (a wait
-status), `failed` (the step and why; the keeper then ends). From the platform: `reset`. Its id maps are written by the reaper.
+Messages on its control socket, to the platform: `listening` (the sockets made inside, as descriptors), `started`, `exited` (a
+wait status), `failed` (the step and why; the keeper then ends). From the platform: `reset`. Its id maps are written by the
+reaper.
 """
 
 import contextlib
@@ -94,7 +96,8 @@ def _hand_over(order, channel):
 
 
 def _ask_for_map(order, mapper):
-    """Ask the zygote's reaper to write this process's id maps: it alone holds the right to. Returns where its answer will come."""
+    """Ask the zygote's reaper to write this process's id maps: it alone holds the right to. Returns where its answer will
+    come."""
     answer, theirs = os.pipe()
     wire.send(mapper, {"outer": order["outer"], "uid": order["uid"], "gid": order["gid"]}, (theirs,))
     os.close(theirs)
@@ -193,7 +196,8 @@ def _become_runtime(order):
 def _kill_all(runtime):
     """Kill every process of the environment but this one, and reap them."""
     if os.getpid() == 1:  # the whole pid namespace; anywhere else -1 would mean the whole machine
-        os.kill(-1, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # nobody else is there
+            os.kill(-1, signal.SIGKILL)
     elif runtime is not None:
         with contextlib.suppress(ProcessLookupError):  # gone already
             os.killpg(runtime, signal.SIGKILL)
@@ -205,7 +209,8 @@ def _kill_all(runtime):
 
 
 def _reap(channel, runtime):
-    """Collect every child that has ended; tell the platform about the runtime. Returns the runtime's pid, None once it is gone."""
+    """Collect every child that has ended; tell the platform about the runtime. Returns the runtime's pid, None once it is
+    gone."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

@@ -1,8 +1,9 @@
 """The Runtime API client that awslambdaric imports as `runtime_client`: pure Python, one kept-alive connection.
 
-awslambdaric ships a native module of this name for a few interpreters. This one takes its place without a change to awslambdaric: it
-reads the address when it is first used, not when it is imported, so that a zygote can load it for environments to come, and it
-runs on every interpreter the host has. Interface: `initialize_client`, `next`, `post_invocation_result`, `post_error`.
+awslambdaric ships a native module of this name for a few interpreters. This one takes its place without a change to
+awslambdaric: it reads the address when it is first used, not when it is imported, so that a zygote can load it for
+environments to come, and it runs on every interpreter the host has. Interface: `initialize_client`, `next`,
+`post_invocation_result`, `post_error`.
 """
 
 import os

@@ -26,7 +26,8 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 
 def receive_from(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int], int]:
-    """The next message, its descriptors, and the sender's pid as this side's pid namespace sees it (needs SO_PASSCRED; else 0)."""
+    """The next message, its descriptors, and the sender's pid as this side's pid namespace sees it (needs SO_PASSCRED; else
+    0)."""
     space = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4) + socket.CMSG_SPACE(12)
     data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")

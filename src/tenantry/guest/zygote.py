@@ -4,8 +4,8 @@
       `- reaper (pid 1 inside)         adopts environments should the zygote die; ends when the platform does
            `- zygote                   holds no capability; awslambdaric loaded; one `clone` per environment
 
-The zygote is never pid 1: OpenSSL tells a fork by its pid, and environments are pid 1 and 2 of theirs (so the zygote's own pid is
-pushed far away from those). It takes orders on one SEQPACKET socket: first `setup`, then `fork`, each with descriptors.
+The zygote is never pid 1: OpenSSL tells a fork by its pid, and environments are pid 1 and 2 of theirs (so the zygote's own
+pid is pushed far away from those). It takes orders on one SEQPACKET socket: first `setup`, then `fork`, each with descriptors.
 """
 
 import gc

@@ -1,8 +1,8 @@
 """Control groups, version 1 and version 2: memory, number of processes and CPU share of each environment.
 
-A `Cgroups` owns one subtree, `tenantry-<id>`, made under the group the platform itself runs in. An environment's group is made before
-its first process, which then joins by itself through descriptors opened here (moving another process is slow: up to 20 ms on
-version 1). Standard library only.
+A `Cgroups` owns one subtree, `tenantry-<id>`, made under the group the platform itself runs in. An environment's group is
+made before its first process, which then joins by itself through descriptors opened here (moving another process is slow: up
+to 20 ms on version 1). Standard library only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class CgroupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one environment. cpu_weight: its share under contention, 1024 for a core; cpu_cores_max: what it may take of an idle host."""
+    """Of one environment. cpu_weight: its share under contention, 1024 for a core; cpu_cores_max: what it may take of an idle
+    host."""
 
     memory_mib: int
     processes_max: int
@@ -172,14 +173,18 @@ class Cgroups:
             self._make(environments)
             (environments / "cgroup.subtree_control").write_text("+memory +pids +cpu")
         except OSError as error:
-            raise CgroupError(f"the control group {own} cannot be divided ({error}): other processes are in it, or it is not delegated") from None
+            raise CgroupError(
+                f"the control group {own} cannot be divided ({error}): other processes are in it, or it is not delegated"
+            ) from None
         return dict.fromkeys(_CONTROLLERS_V1, environments)
 
     def _make(self, directory: Path) -> Path:
         try:
             directory.mkdir(exist_ok=True)
         except OSError as error:
-            raise CgroupError(f"cannot make the control group {directory}: {error.strerror}; run as root or delegate a group") from None
+            raise CgroupError(
+                f"cannot make the control group {directory}: {error.strerror}; run as root or delegate a group"
+            ) from None
         return directory
 
 

@@ -97,7 +97,9 @@ class Kernel:
         """
         hooks = ctypes.pythonapi
         hooks.PyOS_BeforeFork()
-        result = int(self._libc.syscall(ctypes.c_long(_NUMBERS["clone"][self._column]), ctypes.c_long(flags | _SIGCHLD), 0, 0, 0, 0))
+        result = int(
+            self._libc.syscall(ctypes.c_long(_NUMBERS["clone"][self._column]), ctypes.c_long(flags | _SIGCHLD), 0, 0, 0, 0)
+        )
         if result == 0:
             hooks.PyOS_AfterFork_Child()
             return 0
@@ -131,7 +133,9 @@ class Kernel:
     def mount(self, source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
         self._check(
             "mount",
-            int(self._libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode() or None)),
+            int(
+                self._libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode() or None)
+            ),
         )
 
     def umount(self, target: str, flags: int = MNT_DETACH) -> None:
@@ -217,9 +221,7 @@ class Kernel:
                 anchor = os.open(path, os.O_PATH | os.O_CLOEXEC)
                 try:
                     rule = ctypes.create_string_buffer(struct.pack("=Qi", rights, anchor), 12)
-                    self._call(
-                        "landlock_add_rule", ruleset, _LANDLOCK_RULE_PATH_BENEATH, ctypes.cast(rule, ctypes.c_void_p), 0
-                    )
+                    self._call("landlock_add_rule", ruleset, _LANDLOCK_RULE_PATH_BENEATH, ctypes.cast(rule, ctypes.c_void_p), 0)
                 finally:
                     os.close(anchor)
             self._call("landlock_restrict_self", ruleset, 0)

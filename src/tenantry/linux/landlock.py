@@ -1,8 +1,8 @@
 """Landlock rules of an environment: which file rights exist, and which of them each part of its tree keeps.
 
-Landlock stands behind the mount namespace as a second wall: were a host file reachable after all (an inherited directory, a mount
-mistake), it could still not be written or executed. It also confines signals and abstract sockets to the environment itself.
-Rights by Landlock version: kernel documentation, userspace-api/landlock.
+Landlock stands behind the mount namespace as a second wall: were a host file reachable after all (an inherited directory, a
+mount mistake), it could still not be written or executed. It also confines signals and abstract sockets to the environment
+itself. Rights by Landlock version: kernel documentation, userspace-api/landlock.
 """
 
 from __future__ import annotations

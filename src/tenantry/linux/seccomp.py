@@ -1,8 +1,8 @@
 """Compiles the readable policy (seccomp_policy.toml) into a BPF program for seccomp(2).
 
-Shape of the program: refuse other architectures, then a binary search over ranges of call numbers that share one verdict, so that
-a call costs about eight comparisons; calls with rules on an argument branch to a few instructions of their own. Verdicts are
-values of SECCOMP_RET_*; nothing is logged, nothing traps.
+Shape of the program: refuse other architectures, then a binary search over ranges of call numbers that share one verdict, so
+that a call costs about eight comparisons; calls with rules on an argument branch to a few instructions of their own. Verdicts
+are values of SECCOMP_RET_*; nothing is logged, nothing traps.
 """
 
 from __future__ import annotations

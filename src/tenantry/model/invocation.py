@@ -50,3 +50,10 @@ class Invoker(Protocol):
         tenant id, tenancy mismatch, wrong state, throttled, bad payload, too large. A function's own failure is a result with
         `function_error`, not an exception. Cancelling the call does not cancel the invocation: it runs on and is logged.
         """
+
+
+# Sizes of payloads in bytes (aws-behaviour 2.5): 6 MB and 100 bytes of slack for a synchronous answer, 6 MB for its request.
+REQUEST_BYTES_MAX = 6_291_456
+RESPONSE_BYTES_MAX = 6_291_556
+EVENT_BYTES_MAX = 1_048_576
+LOG_TAIL_BYTES = 4096

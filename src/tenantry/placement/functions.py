@@ -12,7 +12,8 @@ Listener = Callable[[FunctionEntry | None, FunctionEntry | None], None]
 class Functions:
     """Functions by (region, name). Listeners hear (old, new) of every change, synchronously and in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, account_id: str) -> None:
+        self.account_id = account_id
         self._entries: dict[tuple[str, str], FunctionEntry] = {}
         self._listeners: list[Listener] = []
 

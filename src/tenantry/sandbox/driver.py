@@ -5,11 +5,13 @@
     Sandbox  one execution environment's processes                     .reset() .kill()
 
 Ownership: whoever opens a zygote closes it; a sandbox lives until `kill` or its own end, its zygote's end does not end it. The
-descriptor handed to `fork` (the write end of the output pipe) is closed by the driver; sockets handed to `listening` belong to the receiver.
+descriptor handed to `fork` (the write end of the output pipe) is closed by the driver; sockets handed to `listening` belong
+to the receiver.
 
-Order of events for one sandbox: `listening` once, `started` once and again after each reset, `exited` at most once for each start,
-`failed` at most once, `gone` exactly once and last - after it no process, mount, namespace or cgroup of the sandbox is left. A
-call after `gone` does nothing. Sealing fails closed: where any step of it fails, `failed` says which, and `gone` follows.
+Order of events for one sandbox: `listening` once, `started` once and again after each reset, `exited` at most once for each
+start, `failed` at most once, `gone` exactly once and last - after it no process, mount, namespace or cgroup of the sandbox is
+left. A call after `gone` does nothing. Sealing fails closed: where any step of it fails, `failed` says which, and `gone`
+follows.
 
 Every driver passes the suite in sandbox/checks.py.
 """
@@ -26,8 +28,8 @@ from typing import Protocol
 class ZygoteSpec:
     """A function version as the sandbox sees it.
 
-    environ: what every environment of it has in common, reserved variables included; layers: unpacked layer directories, in order;
-    snapshot: import the user's module once, in the zygote; search: PYTHONPATH entries of the user's own.
+    environ: what every environment of it has in common, reserved variables included; layers: unpacked layer directories, in
+    order; snapshot: import the user's module once, in the zygote; search: PYTHONPATH entries of the user's own.
     """
 
     name: str
@@ -132,7 +134,7 @@ LEVELS = (
         "a process of its own; no kernel isolation",
         (
             "the host's file system, network and processes are visible",
-            "/tmp is shared (TMPDIR is private)",
+            "/tmp is shared (TMPDIR is private)",  # noqa: S108 - a text
             "one user id for every environment unless the platform runs as root",
             "no memory, CPU or process accounting",
         ),
@@ -142,5 +144,9 @@ LEVELS = (
         "own namespaces, user id, file tree, cgroup; seccomp and Landlock",
         ("the kernel is shared", "address layout and hash seed are those of the zygote", "timing of shared hardware"),
     ),
-    Level("exec", "namespace, and a fresh interpreter for every environment", ("the kernel is shared", "timing of shared hardware")),
+    Level(
+        "exec",
+        "namespace, and a fresh interpreter for every environment",
+        ("the kernel is shared", "timing of shared hardware"),
+    ),
 )

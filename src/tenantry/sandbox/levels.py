@@ -7,7 +7,6 @@ import platform
 import secrets
 from typing import Any
 
-from tenantry.linux import landlock
 from tenantry.linux.cgroups import CgroupError, Cgroups, Group, limits_for
 from tenantry.linux.kernel import Kernel
 from tenantry.linux.seccomp import MACHINES, compile_policy, load_policy
@@ -23,7 +22,8 @@ _FILE_SIZE_SLACK = 1 << 20
 
 
 class LinuxDriver:
-    """Level `process`, `namespace` or `exec`. Give `without` to switch single mechanisms off, as the controls of security tests do.
+    """Level `process`, `namespace` or `exec`. Give `without` to switch single mechanisms off, as the controls of security
+    tests do.
 
     without: any of seccomp, landlock, cgroup. Raises SandboxError when the level needs something this host does not have.
     """

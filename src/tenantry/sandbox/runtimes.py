@@ -1,7 +1,8 @@
 """Runtime identifiers and the interpreters they run on.
 
-`python3.13` runs on the host's python3.13 where there is one; otherwise on the nearest version found, with a warning that a person
-sees (or not at all, under `--strict-runtimes`). Interpreters are looked for once, and asked who they are by running them.
+`python3.13` runs on the host's python3.13 where there is one; otherwise on the nearest version found, with a warning that a
+person sees (or not at all, under `--strict-runtimes`). Interpreters are looked for once, and asked who they are by running
+them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Draws up the file tree of a sandbox: which few files of the host it sees, and where.
 
-The interpreter and its library, shared libraries, awslambdaric and boto3 at /var/runtime, the code at /var/task, layers at /opt, a shell
-for `subprocess(shell=True)`, certificates and time zones, five harmless devices. Nothing else. `linux/root.py` builds it.
+The interpreter and its library, shared libraries, awslambdaric and boto3 at /var/runtime, the code at /var/task, layers at
+/opt, a shell for `subprocess(shell=True)`, certificates and time zones, five harmless devices. Nothing else. `linux/root.py`
+builds it.
 """
 
 from __future__ import annotations
@@ -87,7 +88,12 @@ def draw(spec: ZygoteSpec) -> dict[str, Any]:
         binds.append((str(spec.layers[0]), "/opt", False))
     elif spec.layers:
         raise ValueError("layers must be merged into one directory before they are mounted")
-    links |= {"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2"}
+    links |= {
+        "/dev/fd": "/proc/self/fd",
+        "/dev/stdin": "/proc/self/fd/0",
+        "/dev/stdout": "/proc/self/fd/1",
+        "/dev/stderr": "/proc/self/fd/2",
+    }
     return {"directories": directories, "binds": _outermost_first(binds), "files": _etc(), "links": links}
 
 
@@ -95,7 +101,10 @@ def _outermost_first(binds: list[tuple[str, str, bool]]) -> list[tuple[str, str,
     """In mount order, without what another bind already brings along at the same place."""
     ordered: list[tuple[str, str, bool]] = []
     for source, target, device in sorted(dict.fromkeys(binds), key=lambda bind: bind[1].count("/")):
-        covered = any(source == outer + source[len(outer) :] and target == place + source[len(outer) :] and source.startswith(outer + "/") for outer, place, _ in ordered)
+        covered = any(
+            source == outer + source[len(outer) :] and target == place + source[len(outer) :] and source.startswith(outer + "/")
+            for outer, place, _ in ordered
+        )
         if not covered:
             ordered.append((source, target, device))
     return ordered

@@ -1,7 +1,7 @@
 """The platform's side of a zygote and its environments: messages over SEQPACKET sockets, descriptors, process ids.
 
-Everything here runs on the event loop and never blocks: sockets are read in reader callbacks, and a message that does not fit is an
-error (the peer is ours, and its queue is never more than a few messages deep).
+Everything here runs on the event loop and never blocks: sockets are read in reader callbacks, and a message that does not fit
+is an error (the peer is ours, and its queue is never more than a few messages deep).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Ids:
     """The user ids of one zygote and its environments: a private range of the host's, an id for each.
 
     With root: `start .. start + 65535` of the host, mapped into the zygote's user namespace as 0..65535; 0 is the zygote, each
-    environment takes one of the others. Without: the one id of the user who runs the platform, known inside as 1 (the kernel lets
-    nobody without a capability hand on an id known as 0).
+    environment takes one of the others. Without: the one id of the user who runs the platform, known inside as 1 (the kernel
+    lets nobody without a capability hand on an id known as 0).
     """
 
     SIZE = 65_536
@@ -180,7 +180,8 @@ class ZygoteProcess:
 
 
 def start_zygote(interpreter: Path, ids: Ids, kernel: Kernel) -> ZygoteProcess:
-    """Start the launcher process of a zygote; `begin` must follow. The parent must be the thread that lives as long as the platform."""
+    """Start the launcher process of a zygote; `begin` must follow. The parent must be the thread that lives as long as the
+    platform."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mine.setblocking(False)
     try:

@@ -1,0 +1,172 @@
+"""Keeps one warmed zygote for each function version that is in use, and makes environments from it.
+
+A zygote is opened in the background when its function is published, so that the first request does not pay for it; when it
+dies it is opened again at the next need (with a growing pause, so that a zygote that cannot live does not keep the machine
+busy) and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tenantry.environment import variables
+from tenantry.model.clock import Clock
+from tenantry.model.function import FunctionVersion
+from tenantry.model.runtime import Runtimes
+from tenantry.sandbox.driver import Driver, SandboxError, Zygote, ZygoteSpec
+
+_OPENING_MAX = 2  # at a time: warming is CPU work
+_PAUSE_S, _PAUSE_MAX_S = 0.1, 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Entry:
+    function: FunctionVersion
+    task: asyncio.Task[Zygote] | None = None
+    starts: int = 0
+    failures: int = 0
+    retry_at: float = 0.0
+    problem: str | None = None
+    zygotes: list[Zygote] = field(default_factory=list)
+
+
+class Zygotes:
+    """Zygotes by (function ARN, version, revision). code_root holds unpacked packages by their sha256."""
+
+    def __init__(self, driver: Driver, runtimes: Runtimes, code_root: Path, endpoint: str, clock: Clock) -> None:
+        self._driver = driver
+        self._runtimes = runtimes
+        self._code_root = code_root
+        self._endpoint = endpoint
+        self._clock = clock
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
+        self._opening = asyncio.Semaphore(_OPENING_MAX)
+        self._closed = False
+
+    def warm(self, function: FunctionVersion) -> None:
+        """Open the function version's zygote in the background, if it is not open."""
+        self._task(function)
+
+    async def get(self, function: FunctionVersion) -> Zygote:
+        """The function version's living zygote. Raises SandboxError with what went wrong."""
+        task = self._task(function)
+        return await asyncio.shield(task)
+
+    def snapshot_problem(self, function: FunctionVersion) -> str | None:
+        """Why INIT mode `snapshot` does not work for this function (its import failed), or None."""
+        entry = self._entries.get(_key(function))
+        return entry.problem if entry else None
+
+    async def release(self, function: FunctionVersion) -> None:
+        """The version is retired and has no environment left: close its zygote."""
+        entry = self._entries.pop(_key(function), None)
+        if entry is not None:
+            await self._close(entry)
+
+    async def close(self) -> None:
+        """Close every zygote; the environments must have been killed before."""
+        self._closed = True
+        entries, self._entries = list(self._entries.values()), {}
+        await asyncio.gather(*(self._close(entry) for entry in entries))
+
+    def status(self) -> list[dict[str, object]]:
+        """For `tenantry status`: one row a zygote."""
+        return [
+            {
+                "function": entry.function.name,
+                "version": entry.function.version,
+                "alive": any(zygote.alive for zygote in entry.zygotes),
+                "starts": entry.starts,
+                "problem": entry.problem,
+            }
+            for entry in self._entries.values()
+        ]
+
+    def _task(self, function: FunctionVersion) -> asyncio.Task[Zygote]:
+        entry = self._entries.setdefault(_key(function), _Entry(function))
+        task = entry.task
+        if task is not None and task.done():
+            failed = task.cancelled() or task.exception() is not None
+            if failed and self._clock.monotonic() < entry.retry_at:
+                return task
+            if failed or not task.result().alive:
+                task = None
+        if task is None:
+            task = entry.task = asyncio.get_running_loop().create_task(self._open(entry))
+            task.add_done_callback(_retrieve)
+        return task
+
+    async def _open(self, entry: _Entry) -> Zygote:
+        if self._closed:
+            raise SandboxError("the platform is shutting down")
+        function = entry.function
+        entry.starts += 1
+        async with self._opening:
+            try:
+                spec = await self._spec(function)
+                zygote = await self._driver.open(spec)
+            except (SandboxError, OSError) as error:
+                entry.failures += 1
+                entry.retry_at = self._clock.monotonic() + min(_PAUSE_S * 2**entry.failures, _PAUSE_MAX_S)
+                entry.problem = str(error)
+                raise SandboxError(str(error)) from None
+        entry.failures, entry.problem = 0, zygote.snapshot_error
+        entry.zygotes = [other for other in entry.zygotes if other.alive]
+        entry.zygotes.append(zygote)
+        if zygote.snapshot_error:
+            log.warning(
+                "snapshot INIT of %s failed, its environments import for themselves: %s", function.name, zygote.snapshot_error
+            )
+        return zygote
+
+    async def _spec(self, function: FunctionVersion) -> ZygoteSpec:
+        resolved = self._runtimes.resolve(function.runtime)
+        layers: tuple[Path, ...] = tuple(self._code_root / key for key in function.layer_keys)
+        if len(layers) > 1:
+            layers = (await asyncio.to_thread(merge_layers, self._code_root, function.layer_keys),)
+        return ZygoteSpec(
+            name=f"{function.name}:{function.version}",
+            interpreter=Path(resolved.interpreter),
+            code=self._code_root / function.code_key,
+            layers=layers,
+            environ=variables.common(function, self._endpoint),
+            snapshot=function.init_mode == "snapshot",
+        )
+
+    async def _close(self, entry: _Entry) -> None:
+        if entry.task is not None and not entry.task.done():
+            entry.task.cancel()
+            await asyncio.gather(entry.task, return_exceptions=True)
+        await asyncio.gather(*(zygote.close() for zygote in entry.zygotes))
+
+
+def merge_layers(code_root: Path, keys: tuple[str, ...]) -> Path:
+    """One directory with the content of several layers, later ones over earlier ones; made once for each combination."""
+    target = code_root / ("layers-" + "-".join(key[:16] for key in keys))
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        for key in keys:
+            shutil.copytree(code_root / key, partial, symlinks=True, dirs_exist_ok=True, copy_function=_replace)
+        partial.rename(target)
+    return target
+
+
+def _replace(source: str, target: str) -> str:
+    Path(target).unlink(missing_ok=True)
+    return str(shutil.copy2(source, target, follow_symlinks=False))
+
+
+def _key(function: FunctionVersion) -> tuple[str, str, str]:
+    return function.arn, function.version, function.revision
+
+
+def _retrieve(task: asyncio.Task[Zygote]) -> None:
+    if not task.cancelled():
+        task.exception()  # whoever waits is told; nobody may be waiting
