@@ -31,10 +31,10 @@ HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*$", re.MULTILINE)
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
-def documents() -> list[Path]:
+def documents(root: Path = ROOT) -> list[Path]:
     """Every document of the project, generated ones included."""
     places = ["*.md", "docs/**/*.md", "examples/**/*.md", "bench/**/*.md", "tests/**/*.md"]
-    return sorted(path for place in places for path in ROOT.glob(place) if ".aws-sam" not in path.parts)
+    return sorted(path for place in places for path in root.glob(place) if ".aws-sam" not in path.parts)
 
 
 def operations() -> dict[str, set[str]]:
@@ -71,18 +71,18 @@ def operations_page() -> str:
     return "\n".join(lines)
 
 
-def link_faults() -> Iterator[str]:
+def link_faults(root: Path = ROOT) -> Iterator[str]:
     """Relative links that lead nowhere: a missing file, or a heading that is not there."""
-    for document in documents():
+    for document in documents(root):
         for target in LINK.findall(FENCE.sub("", document.read_text())):
             if re.match(r"[a-z]+:", target):
                 continue
             path, _, anchor = target.partition("#")
             place = (document.parent / path).resolve() if path else document
             if not place.exists():
-                yield f"{document.relative_to(ROOT)}: {target} leads nowhere"
+                yield f"{document.relative_to(root)}: {target} leads nowhere"
             elif anchor and place.suffix == ".md" and anchor not in anchors(place):
-                yield f"{document.relative_to(ROOT)}: {target} names a heading that is not there"
+                yield f"{document.relative_to(root)}: {target} names a heading that is not there"
 
 
 def anchors(document: Path) -> set[str]:
@@ -91,16 +91,16 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def specification_faults() -> Iterator[str]:
+def specification_faults(root: Path = ROOT) -> Iterator[str]:
     """Rows of the specification that name no test, or one that does not exist."""
-    for line in (ROOT / "docs" / "SPECIFICATION.md").read_text().splitlines():
+    for line in (root / "docs" / "SPECIFICATION.md").read_text().splitlines():
         if not line.startswith("|") or line.startswith(("|--", "| promise")):
             continue
         held = HELD_BY.findall(line)
         if not held:
             yield f"docs/SPECIFICATION.md: no test or benchmark holds: {line[:80]}"
         for path, *names in held:
-            text = (ROOT / path).read_text() if (ROOT / path).exists() else ""
+            text = (root / path).read_text() if (root / path).exists() else ""
             missing = [name for name in filter(None, names) if not re.search(rf"\b(?:def|class) {name}\b", text)]
             if not text or missing:
                 yield f"docs/SPECIFICATION.md: {'::'.join([path, *filter(None, names)])} does not exist"

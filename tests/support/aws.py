@@ -132,7 +132,7 @@ class Aws:
             client.close()
 
 
-class _SignerAt(SigV4Auth):
+class _SignerAt(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     """SigV4 at a chosen time; botocore always signs now."""
 
     date: datetime.datetime | None = None
