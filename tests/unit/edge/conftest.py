@@ -99,7 +99,7 @@ class Edge:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop run until something is so."""
         async with asyncio.timeout(5):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - any condition, also ones that no event tells of
                 await asyncio.sleep(0.002)
 
     def pass_time(self, seconds: float) -> None:
