@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
@@ -53,6 +54,7 @@ class Platform:
         self._documents: Documents | None = None
         self._listener: Listener | None = None
         self._started_at = 0.0
+        self._token = secrets.token_urlsafe(24)
 
     @property
     def port(self) -> int:
@@ -78,7 +80,8 @@ class Platform:
             raise
         self._started_at = self.clock.now()
         self.start_seconds = self.clock.monotonic() - began
-        self._data_dir.announce(Run(os.getpid(), self.address, self.config.region, __version__, self._started_at))
+        run = Run(os.getpid(), self.address, self.config.region, __version__, self._started_at, self._token)
+        self._data_dir.announce(run)
 
     async def drain(self, timeout_s: float | None = None) -> bool:
         """Stop accepting and let requests finish; True when none had to be broken off."""
@@ -134,7 +137,7 @@ class Platform:
         self._documents = Documents(config.data_dir / "state.db")
         Blobs(config.data_dir / "blobs")
         limits = Limits(connections=config.max_connections)
-        front = Front(_no_wire, _no_api, {"health": lambda: {"status": "ok"}, "status": self.status})
+        front = Front(_no_wire, _no_api, {"health": lambda: {"status": "ok"}, "status": self.status}, self._token)
         self._listener = Listener(front, limits, self.clock, body_limit(limits))
         await self._listener.start(config.host, config.port)
 

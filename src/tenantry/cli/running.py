@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import orjson
@@ -51,14 +50,20 @@ def running_platform(config: Config) -> Run:
 
 def fetch(run: Run, page: str) -> dict[str, Any]:
     """A page of the platform about itself (`status`); a click error where it does not answer."""
-    # No proxy: the address is on this machine, whatever http_proxy says.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # Straight to the address, which is on this machine, whatever http_proxy says.
+    connection = http.client.HTTPConnection(urlsplit(run.address).netloc, timeout=ANSWER_TIMEOUT_S)
     try:
-        with opener.open(f"{run.address}/_tenantry/{page}", timeout=ANSWER_TIMEOUT_S) as answer:
-            content: dict[str, Any] = orjson.loads(answer.read())
-    except (urllib.error.URLError, http.client.HTTPException, OSError, orjson.JSONDecodeError) as error:
+        connection.request("GET", f"/_tenantry/{page}", headers={"Authorization": f"Bearer {run.token}"})
+        answer = connection.getresponse()
+        content: dict[str, Any] = orjson.loads(answer.read())
+        problem = None if answer.status == 200 else f"{answer.status} {content.get('message')}"
+    except (http.client.HTTPException, OSError, orjson.JSONDecodeError) as error:
+        content, problem = {}, str(error) or type(error).__name__
+    finally:
+        connection.close()
+    if problem is not None:
         raise click.ClickException(
-            f"tenantry runs as process {run.pid} but does not answer at {run.address}: {error}.\n"
+            f"tenantry runs as process {run.pid} but does not answer at {run.address}: {problem}.\n"
             f"It may be shutting down. If it stays so, end it with: kill {run.pid}"
-        ) from None
+        )
     return content

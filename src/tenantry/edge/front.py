@@ -2,14 +2,17 @@
 
     Host: {api}.execute-api.{anything}       a deployed API, data plane      path is /{stage}/...
     /_api/{api}/{stage}/...                  the same, for clients without names under localhost
-    /_tenantry/health, /_tenantry/status     the platform about itself
+    /_tenantry/health, /_tenantry/status     the platform about itself; what names tenants needs the operator's token
     anything else                            an AWS operation (edge/aws.py): signature, parse, validate, operation, serialise
 
-One process, one port, no chain of handlers: from here a request takes one step into its door, and the door answers it.
+One process, one port, no chain of handlers: from here a request takes one step into its door, and the door answers it. Code in
+an execution environment comes in through a socket of its own (edge/inside.py) and `Front.inside`, which lacks the platform's
+door.
 """
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -33,12 +36,17 @@ _NOT_S3 = re.compile(r"/(?:20\d\d-\d\d-\d\d|restapis|tags|_api|_tenantry)/")
 
 
 class Front:
-    """The listener's handler. `pages` are the platform's own, by the last part of their path."""
+    """The listener's handler.
 
-    def __init__(self, aws: Door, api: ApiDoor, pages: Mapping[str, Page]) -> None:
+    pages: the platform's own, by the last part of their path; token: what opens those besides `health` (as `Authorization:
+    Bearer`), known to whoever can read the data folder.
+    """
+
+    def __init__(self, aws: Door, api: ApiDoor, pages: Mapping[str, Page], token: str) -> None:
         self._aws = aws
         self._api = api
         self._pages = pages
+        self._bearer = f"Bearer {token}".encode()
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request, whatever it asks."""
@@ -53,6 +61,12 @@ class Front:
             return self._platform(request)
         return await self._aws(request)
 
+    async def inside(self, request: Request) -> Response:
+        """Answer a request from inside an execution environment: the platform's own pages are not there."""
+        if request.path.startswith(PLATFORM_PREFIX):
+            return message_response(404, "There is no such page.")
+        return await self(request)
+
     def _platform(self, request: Request) -> Response:
         page = self._pages.get(request.path[len(PLATFORM_PREFIX) :])
         if page is None:
@@ -60,6 +74,9 @@ class Front:
             return message_response(404, f"There is no such page. There are: {known}.")
         if request.method not in ("GET", "HEAD"):
             return message_response(405, "This page can only be read.")
+        given = (request.header("authorization") or "").encode("latin-1")
+        if request.path != f"{PLATFORM_PREFIX}health" and not hmac.compare_digest(given, self._bearer):
+            return message_response(401, "This page is for the operator: use `tenantry status`.")
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         return Response(200, headers, orjson.dumps(page(), option=orjson.OPT_INDENT_2) + b"\n")
 

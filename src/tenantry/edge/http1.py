@@ -32,7 +32,7 @@ from tenantry.edge.reply import (
 from tenantry.model.http import Request, Response
 
 if TYPE_CHECKING:
-    from tenantry.edge.listener import Listener
+    from tenantry.edge.listener import Listener, Origin
 
 NEVER = float("inf")
 JOIN_BELOW = 64 * 1024
@@ -57,8 +57,9 @@ class Phase(Enum):
 class Connection(asyncio.Protocol):
     """The protocol of one accepted socket. Belongs to a Listener, which holds what all connections share."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, origin: Origin) -> None:
         self._listener = listener
+        self.origin = origin
         self._limits = listener.limits
         self._clock = listener.clock
         self._transport: asyncio.Transport | None = None
@@ -102,9 +103,7 @@ class Connection(asyncio.Protocol):
         self._peer = peer[0] if isinstance(peer, tuple) else ""
         self._deadline = self._clock.monotonic() + self._limits.idle_timeout_s
         if not self._listener.admit(self, self._transport):
-            self._refuse(
-                RefusedError(503, "Too many connections. Close some, or start tenantry with a larger --max-connections.")
-            )
+            self._refuse(RefusedError(503, "Too many connections are open. Close some and try again."))
             self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -344,7 +343,7 @@ class Connection(asyncio.Protocol):
     def _count(self, count: int) -> bool:
         """Book body bytes held for this connection (negative: let go); False where all clients together hold too many."""
         self._counted += count
-        return self._listener.count_body_bytes(count)
+        return self._listener.count_body_bytes(self.origin, count)
 
     def _stop_reading(self) -> None:
         if self._reading and self._transport is not None:
@@ -397,7 +396,7 @@ class Connection(asyncio.Protocol):
     async def _serve(self, request: Request, keep_alive: bool) -> None:
         """Answer one request, then go on with the next. Runs as a task of the listener; never raises but CancelledError."""
         held = len(request.body)
-        response = await self._listener.answer(request)
+        response = await self._listener.answer(self.origin, request)
         if not isinstance(response.body, bytes) and request.http_version == "1.0":
             keep_alive = False  # the end of the connection ends the body
         keep_alive = keep_alive and not self._listener.draining

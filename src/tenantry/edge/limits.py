@@ -37,6 +37,12 @@ class Limits:
     chunk_overhead_factor: int = 8
     """Wire bytes per body byte of a chunked upload: one-byte chunks cost 6, so honest clients stay below."""
 
+    inside_connections: int = 32
+    """Open sockets from one execution environment: an AWS client keeps ten."""
+
+    inside_body_bytes: int = 64 * MIB
+    """All bodies held at one time for one execution environment, so that a tenant cannot use up `buffered_bytes`."""
+
     pipelined: int = 128
     """Requests a client may send ahead of their answers, in one read; beyond it 429."""
 
@@ -60,6 +66,18 @@ class Limits:
 
     sweep_interval_s: float = 1.0
     """How often the times above are looked at: one walk over all connections instead of a timer for each request."""
+
+
+class Shares:
+    """What one origin of connections holds of the listener, and may hold: the open port, or one execution environment."""
+
+    __slots__ = ("body_bytes", "body_bytes_max", "connections", "connections_max")
+
+    def __init__(self, connections_max: int, body_bytes_max: int) -> None:
+        self.connections = 0
+        self.connections_max = connections_max
+        self.body_bytes = 0
+        self.body_bytes_max = body_bytes_max
 
 
 def plain_body_limit(limits: Limits) -> BodyLimit:

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
 from tenantry.edge.http1 import Connection
-from tenantry.edge.limits import BodyLimit, Limits, plain_body_limit
+from tenantry.edge.limits import BodyLimit, Limits, Shares, plain_body_limit
 from tenantry.edge.reply import message_response
 from tenantry.model.clock import Clock, SystemClock
 from tenantry.model.http import Request, Response
@@ -44,6 +46,14 @@ def report_to_stderr(error: BaseException) -> None:
     traceback.print_exception(error, file=sys.stderr)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """Where connections come from: who answers them, and the shares they have in common."""
+
+    handler: Handler
+    shares: Shares
+
+
 class Listener:
     """HTTP/1.1 on one address. `date` is the current Date header line, renewed by the sweep, so that no request formats it."""
 
@@ -61,7 +71,7 @@ class Listener:
         self.report = report
         self.draining = False
         self.date = ""
-        self._handler = handler
+        self._outside = Origin(handler, Shares(self.limits.connections, self.limits.buffered_bytes))
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._body_bytes = 0
@@ -93,8 +103,25 @@ class Listener:
     async def start(self, host: str, port: int) -> None:
         """Listen. Raises OSError where the address is taken or not ours."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+        outside = self._outside
+        self._server = await loop.create_server(lambda: Connection(self, outside), host, port, backlog=BACKLOG)
         self._sweeper = loop.create_task(self._sweep_forever())
+
+    async def serve_socket(self, server: socket.socket, handler: Handler) -> tuple[asyncio.Server, Origin]:
+        """Serve another listening socket, from inside an execution environment, with its own handler and small shares.
+
+        Whoever calls closes the server, then calls `end_origin`.
+        """
+        limits = self.limits
+        origin = Origin(handler, Shares(limits.inside_connections, limits.inside_body_bytes))
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: Connection(self, origin), sock=server), origin
+
+    def end_origin(self, origin: Origin) -> None:
+        """Break off every connection of an origin: its environment is gone."""
+        for connection in list(self._connections):
+            if connection.origin is origin:
+                connection.abort()
 
     def sweep(self) -> None:
         """Renew the date and end connections that have lasted too long; runs every `sweep_interval_s`."""
@@ -128,23 +155,27 @@ class Listener:
 
     def admit(self, connection: Connection, transport: asyncio.Transport) -> bool:
         """Take in a new connection; False where it is one too many and has to be refused."""
-        count = len(self._connections)
-        if count >= self.limits.connections + REFUSABLE:
+        shares = connection.origin.shares
+        if shares.connections >= shares.connections_max + REFUSABLE:
             transport.abort()
+        shares.connections += 1
         self._connections.add(connection)
         self._all_gone.clear()
-        return count < self.limits.connections
+        return shares.connections <= shares.connections_max
 
     def forget(self, connection: Connection) -> None:
         """A connection is closed."""
+        connection.origin.shares.connections -= 1
         self._connections.discard(connection)
         if not self._connections:
             self._all_gone.set()
 
-    def count_body_bytes(self, count: int) -> bool:
-        """Book body bytes held (negative: let go); False where all connections together hold too many."""
+    def count_body_bytes(self, origin: Origin, count: int) -> bool:
+        """Book body bytes held (negative: let go); False where the origin, or all together, hold too many."""
         self._body_bytes += count
-        return self._body_bytes <= self.limits.buffered_bytes
+        shares = origin.shares
+        shares.body_bytes += count
+        return self._body_bytes <= self.limits.buffered_bytes and shares.body_bytes <= shares.body_bytes_max
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the serving of one request as a task that outlives its connection."""
@@ -152,10 +183,10 @@ class Listener:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, origin: Origin, request: Request) -> Response:
         """What the handler answers; a 500 where it fails."""
         try:
-            return await self._handler(request)
+            return await origin.handler(request)
         except Exception as error:  # noqa: BLE001 - one request's failure, whatever it is, is that request's alone
             self.report(error)
             return message_response(500, "Internal server error")

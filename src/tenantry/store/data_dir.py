@@ -21,7 +21,8 @@ import msgspec
 class Run(msgspec.Struct, frozen=True):
     """A running platform.
 
-    address: the base URL its clients use; region: what `tenantry env` exports; started_at: epoch seconds.
+    address: the base URL its clients use; region: what `tenantry env` exports; started_at: epoch seconds; token: opens the
+    platform's pages about itself to whoever can read this folder.
     """
 
     pid: int
@@ -29,6 +30,7 @@ class Run(msgspec.Struct, frozen=True):
     region: str = ""
     version: str = ""
     started_at: float = 0.0
+    token: str = ""
 
 
 class AlreadyRunningError(Exception):

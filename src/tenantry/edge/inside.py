@@ -1,0 +1,137 @@
+"""The network of an execution environment, as far as there is one: the platform itself, and the hosts its function may reach.
+
+An environment's network namespace is empty. Listening sockets made inside it are handed out (sandbox/driver.py) and served
+here: one answers AWS calls as the open port does, the others (one for each entry of the function's egress list) are relayed to
+their target. What is not served here does not exist for the code inside. All of it ends with the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenantry.edge.listener import Handler, Listener, Origin
+
+RELAYS_MAX = 32
+"""Connections one environment may have open to one egress target."""
+
+CONNECT_TIMEOUT_S = 10.0
+RELAY_READ_BYTES = 64 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class _Inside:
+    """What is served for one environment."""
+
+    servers: list[asyncio.Server] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    relays: set[asyncio.Task[Any]] = field(default_factory=set)
+    ended: bool = False
+
+
+class InsideNetworks:
+    """Implements environment.Platform: environments say when their sockets are there and when they are gone."""
+
+    def __init__(self, listener: Listener, handler: Handler) -> None:
+        self._listener = listener
+        self._handler = handler
+        self._networks: dict[str, _Inside] = {}
+        # A server's start is never cancelled: it owns the socket, and closes it if it comes too late.
+        self._starting: set[asyncio.Task[None]] = set()
+
+    def serve_inside(
+        self, environment_id: str, endpoint: socket.socket | None, forwards: list[tuple[socket.socket, str, int]]
+    ) -> None:
+        """Begin to serve an environment's listening sockets, which are ours from here on. forwards: (socket, host, port)."""
+        network = self._networks[environment_id] = _Inside()
+        if endpoint is not None:
+            endpoint.setblocking(False)
+            self._start(self._serve_endpoint(network, endpoint))
+        for server, host, port in forwards:
+            server.setblocking(False)
+            self._start(self._serve_forward(network, server, host, port))
+
+    def stop_inside(self, environment_id: str) -> None:
+        """The environment is gone: close everything of it."""
+        network = self._networks.pop(environment_id, None)
+        if network is None:
+            return
+        network.ended = True
+        for server in network.servers:
+            server.close()
+        for origin in network.origins:
+            self._listener.end_origin(origin)
+        for task in network.relays:
+            task.cancel()
+
+    async def close(self) -> None:
+        """End all of it, and wait until it has ended."""
+        tasks: list[asyncio.Task[Any]] = [*self._starting]
+        for environment_id, network in list(self._networks.items()):
+            tasks += network.relays
+            self.stop_inside(environment_id)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _serve_endpoint(self, network: _Inside, server: socket.socket) -> None:
+        started, origin = await self._listener.serve_socket(server, self._handler)
+        network.servers.append(started)
+        network.origins.append(origin)
+        if network.ended:
+            started.close()
+
+    async def _serve_forward(self, network: _Inside, server: socket.socket, host: str, port: int) -> None:
+        open_now = 0
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal open_now
+            open_now += 1
+            task = asyncio.current_task()
+            if task is not None:
+                network.relays.add(task)
+            try:
+                if open_now <= RELAYS_MAX:
+                    await _relay(reader, writer, host, port)
+            except asyncio.CancelledError:
+                if not network.ended:
+                    raise
+            finally:
+                open_now -= 1
+                if task is not None:
+                    network.relays.discard(task)
+                writer.close()
+
+        started = await asyncio.start_server(relay, sock=server)
+        network.servers.append(started)
+        if network.ended:
+            started.close()
+
+
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
+    """Carry bytes both ways until both sides have ended. A target that cannot be reached looks like one that hangs up."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            far_reader, far_writer = await asyncio.open_connection(host, port)
+    except OSError:  # TimeoutError is one
+        return
+    try:
+        await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
+    finally:
+        far_writer.close()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(RELAY_READ_BYTES):
+            writer.write(data)
+            await writer.drain()
+    with contextlib.suppress(OSError, RuntimeError):
+        writer.write_eof()
