@@ -3,12 +3,14 @@
 Run by the keeper after a fork (levels `process` and `namespace`), or as a program of its own (level `exec`).
 """
 
+from __future__ import annotations
+
 import os
 import random
 import sys
 
 
-def reseed():
+def reseed() -> None:
     """Give this process randomness of its own: what a fork copies, two environments would otherwise share."""
     random.seed()
     ssl = sys.modules.get("ssl")
@@ -16,15 +18,15 @@ def reseed():
         ssl.RAND_add(os.urandom(32), 32.0)
     uuid = sys.modules.get("uuid")
     if uuid is not None:
-        uuid._last_timestamp = None
-        uuid._node = random.getrandbits(48) | (1 << 40)  # a random node, marked as not a hardware address
-        uuid._generate_time_safe = None  # the C library's generator keeps its clock sequence over a fork
+        uuid._last_timestamp = None  # type: ignore[attr-defined]
+        uuid._node = random.getrandbits(48) | (1 << 40)  # type: ignore[attr-defined]  # a random node, marked as not a hardware address
+        uuid._generate_time_safe = None  # type: ignore[attr-defined]  # the C library's generator keeps its clock sequence over a fork
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
 
 
-def preload():
+def preload() -> None:
     """Load awslambdaric and what it would otherwise load at its first invocation or error."""
     import decimal  # noqa: F401
     import http.client  # noqa: F401 - init errors go through it
@@ -37,7 +39,7 @@ def preload():
     import awslambdaric.lambda_runtime_client  # noqa: F401
 
 
-def import_handler(handler):
+def import_handler(handler: str) -> str | None:
     """Import the user's module once, in the zygote (INIT mode `snapshot`). Returns an error text, or None."""
     import importlib
 
@@ -48,7 +50,7 @@ def import_handler(handler):
     return None
 
 
-def run(handler):
+def run(handler: str) -> None:
     """INIT and INVOKE, until the process is told to die. Never returns normally."""
     from awslambdaric import bootstrap
     from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
@@ -59,7 +61,7 @@ def run(handler):
     bootstrap.run(handler, client)
 
 
-def main():
+def main() -> None:
     """Entry for level `exec`: a fresh interpreter with nothing but its environment."""
     sys.path[:0] = [entry for entry in os.environ["TENANTRY_PATH"].split(":") if entry]
     del os.environ["TENANTRY_PATH"]

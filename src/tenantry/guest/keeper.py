@@ -9,6 +9,8 @@ wait status), `failed` (the step and why; the keeper then ends). From the platfo
 reaper.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
@@ -17,15 +19,19 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tenantry.guest import bootstrap, seal, wire
-from tenantry.linux.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE
+from tenantry.linux.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, Kernel
 
 _TELEMETRY, _CONTROL, _MAPPER = 3, 4, 5
 _SETUP_FAILED = 113
 
 
-def run(kernel, order, channel, output, cgroups, mapper):
+def run(
+    kernel: Kernel, order: dict[str, Any], channel: socket.socket, output: int, cgroups: list[int], mapper: socket.socket | None
+) -> None:
     """Be the keeper until the environment ends. Never returns; the process exits 0 when told to, 113 when sealing failed."""
     step = "descriptors"
     try:
@@ -40,7 +46,9 @@ def run(kernel, order, channel, output, cgroups, mapper):
     os._exit(0)
 
 
-def _steps(kernel, order, channel, mapper, cgroups):
+def _steps(
+    kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper: socket.socket | None, cgroups: list[int]
+) -> Iterator[tuple[str, Callable[[], object]]]:
     """The seal as a list of (name, action), in order."""
     inside = order["namespaces"]
     mapped = None
@@ -60,7 +68,9 @@ def _steps(kernel, order, channel, mapper, cgroups):
     yield "confine", lambda: seal.confine(kernel, order)
 
 
-def _arrange(kernel, channel, output, mapper, cgroups):
+def _arrange(
+    kernel: Kernel, channel: socket.socket, output: int, mapper: socket.socket | None, cgroups: list[int]
+) -> tuple[socket.socket, socket.socket | None, list[int]]:
     """Keep exactly: 0 nothing, 1 and 2 output, 3 output again (framed log records), 4 control, 5 mapper, 6.. cgroups.
 
     Returns (control socket, mapper socket or None, cgroup descriptors); everything else is closed.
@@ -79,11 +89,11 @@ def _arrange(kernel, channel, output, mapper, cgroups):
     return channel, socket.socket(fileno=_MAPPER), list(range(_MAPPER + 1, len(wanted)))
 
 
-def _dup_above(descriptor, floor):
+def _dup_above(descriptor: int, floor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD, floor)
 
 
-def _hand_over(order, channel):
+def _hand_over(order: dict[str, Any], channel: socket.socket) -> None:
     if order["namespaces"]:
         addresses = [seal.RUNTIME_API, seal.PLATFORM, *((host, port) for host, port in order["forwards"])]
     else:
@@ -95,7 +105,7 @@ def _hand_over(order, channel):
         server.close()
 
 
-def _ask_for_map(order, mapper):
+def _ask_for_map(order: dict[str, Any], mapper: socket.socket) -> int:
     """Ask the zygote's reaper to write this process's id maps: it alone holds the right to. Returns where its answer will
     come."""
     answer, theirs = os.pipe()
@@ -105,14 +115,14 @@ def _ask_for_map(order, mapper):
     return answer
 
 
-def _await_map(answer):
+def _await_map(answer: int) -> None:
     reply = os.read(answer, 1)
     os.close(answer)
     if reply != b"y":
         raise OSError("the id maps of this environment were refused")
 
 
-def _map_self(order):
+def _map_self(order: dict[str, Any]) -> None:
     """Without privileges on the host only one's own id can be mapped; it needs nobody's help."""
     with open("/proc/self/setgroups", "w") as file:
         file.write("deny")
@@ -121,12 +131,12 @@ def _map_self(order):
             file.write(f"{inner} {order['outer']} 1")
 
 
-def _keep(kernel, order, channel):
+def _keep(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> None:
     waker, wakened = socket.socketpair()
     waker.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-    runtime = _start(kernel, order, channel, (waker, wakened))
+    runtime: int | None = _start(kernel, order, channel, (waker, wakened))
     poller = select.poll()
     poller.register(channel, select.POLLIN)
     poller.register(wakened, select.POLLIN)
@@ -145,7 +155,7 @@ def _keep(kernel, order, channel):
                 runtime = _start(kernel, order, channel, (waker, wakened))
 
 
-def _start(kernel, order, channel, private):
+def _start(kernel: Kernel, order: dict[str, Any], channel: socket.socket, private: tuple[socket.socket, ...]) -> int:
     """Fork the runtime. The child keeps only descriptors 0 to 3."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     runtime = os.fork()
@@ -174,7 +184,7 @@ def _start(kernel, order, channel, private):
     return runtime
 
 
-def _flush():
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -182,7 +192,7 @@ def _flush():
             return  # the platform no longer reads, or the handler closed it: there is nowhere to say so
 
 
-def _become_runtime(order):
+def _become_runtime(order: dict[str, Any]) -> None:
     os.chdir(order["cwd"])
     if order["interpreter"]:
         environ = {**os.environ, **order["environ"], "TENANTRY_PATH": order["path"]}
@@ -193,7 +203,7 @@ def _become_runtime(order):
     bootstrap.run(os.environ["_HANDLER"])
 
 
-def _kill_all(runtime):
+def _kill_all(runtime: int | None) -> None:
     """Kill every process of the environment but this one, and reap them."""
     if os.getpid() == 1:  # the whole pid namespace; anywhere else -1 would mean the whole machine
         with contextlib.suppress(ProcessLookupError):  # nobody else is there
@@ -208,7 +218,7 @@ def _kill_all(runtime):
             return
 
 
-def _reap(channel, runtime):
+def _reap(channel: socket.socket, runtime: int | None) -> int | None:
     """Collect every child that has ended; tell the platform about the runtime. Returns the runtime's pid, None once it is
     gone."""
     while True:
@@ -223,7 +233,7 @@ def _reap(channel, runtime):
             wire.send(channel, {"say": "exited", "status": status})
 
 
-def _report(channel, step, error):
+def _report(channel: socket.socket, step: str, error: BaseException) -> None:
     try:
         wire.send(channel, {"say": "failed", "step": step, "error": f"{type(error).__name__}: {error}"})
     except OSError:

@@ -6,49 +6,52 @@ environments to come, and it runs on every interpreter the host has. Interface: 
 `post_invocation_result`, `post_error`.
 """
 
+from __future__ import annotations
+
 import os
 import socket
+from typing import Any
 
 _PREFIX = "/2018-06-01/runtime/invocation/"
 
 
 class _Client:
-    def __init__(self):
+    def __init__(self) -> None:
         self.user_agent = ""
-        self.connection = None
+        self.connection: socket.socket | None = None
         self.buffer = b""
         self.host = ""
 
-    def connect(self):
+    def connect(self) -> socket.socket:
         self.host = os.environ["AWS_LAMBDA_RUNTIME_API"]
         name, _, port = self.host.rpartition(":")
         connection = socket.create_connection((name, int(port)))
         connection.settimeout(None)  # /next waits for as long as there is nothing to do
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection, self.buffer = connection, b""
+        return connection
 
-    def request(self, head, body=b""):
+    def request(self, head: str, body: bytes | None) -> tuple[int, dict[str, Any], bytes]:
         """Send one request, return (status, headers, body) of its answer."""
-        if self.connection is None:
-            self.connect()
+        connection = self.connection or self.connect()
         text = f"{head}Host: {self.host}\r\nUser-Agent: {self.user_agent}\r\n"
         if body is not None:
             text += f"Content-Length: {len(body)}\r\n"
         try:
-            self.connection.sendall(text.encode("latin-1") + b"\r\n" + (body or b""))
-            return self.answer()
+            connection.sendall(text.encode("latin-1") + b"\r\n" + (body or b""))
+            return self.answer(connection)
         except OSError:
             self.connection = None
             raise
 
-    def answer(self):
+    def answer(self, connection: socket.socket) -> tuple[int, dict[str, Any], bytes]:
         while True:
             end = self.buffer.find(b"\r\n\r\n")
             if end >= 0:
                 break
-            self.fill()
+            self.fill(connection)
         lines = self.buffer[:end].decode("latin-1").split("\r\n")
-        headers = {}
+        headers: dict[str, Any] = {}
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers[name] = value.strip(" \t")
@@ -57,7 +60,7 @@ class _Client:
         if len(self.buffer) - start < length:
             pieces, missing = [self.buffer[start:]], length - (len(self.buffer) - start)
             while missing > 0:
-                piece = self.connection.recv(min(missing, 1 << 20))
+                piece = connection.recv(min(missing, 1 << 20))
                 if not piece:
                     raise ConnectionError("the Runtime API closed the connection in the middle of an answer")
                 pieces.append(piece)
@@ -67,8 +70,8 @@ class _Client:
             body, self.buffer = self.buffer[start : start + length], self.buffer[start + length :]
         return int(lines[0].split(" ", 2)[1]), headers, body
 
-    def fill(self):
-        piece = self.connection.recv(65536)
+    def fill(self, connection: socket.socket) -> None:
+        piece = connection.recv(65536)
         if not piece:
             raise ConnectionError("the Runtime API closed the connection")
         self.buffer += piece
@@ -77,12 +80,12 @@ class _Client:
 _client = _Client()
 
 
-def initialize_client(user_agent):
+def initialize_client(user_agent: str) -> None:
     """Keep the user agent; the connection is made on first use, in the process that uses it."""
     _client.user_agent = user_agent
 
 
-def next():
+def next() -> tuple[bytes, dict[str, Any]]:
     """Wait for an invocation: (event body, headers), the deadline already a number."""
     status, headers, body = _client.request(f"GET {_PREFIX}next HTTP/1.1\r\n", None)
     if status != 200:
@@ -92,7 +95,7 @@ def next():
     return body, headers
 
 
-def _post(path, body, *headers):
+def _post(path: str, body: bytes, *headers: tuple[str, str | None]) -> None:
     head = f"POST {_PREFIX}{path} HTTP/1.1\r\n"
     for name, value in headers:
         if value:
@@ -105,12 +108,12 @@ def _post(path, body, *headers):
         raise RuntimeError(f"Failed to post invocation response: {status} {answer.decode('utf-8', 'replace')}")
 
 
-def post_invocation_result(invoke_id, content, content_type, invocation_id=None):
+def post_invocation_result(invoke_id: str, content: bytes, content_type: str, invocation_id: str | None = None) -> None:
     """Answer an invocation with a result."""
     _post(f"{invoke_id}/response", content, ("Content-Type", content_type), ("Lambda-Runtime-Invocation-Id", invocation_id))
 
 
-def post_error(invoke_id, error, xray_fault, invocation_id=None):
+def post_error(invoke_id: str, error: str, xray_fault: str, invocation_id: str | None = None) -> None:
     """Answer an invocation with an error."""
     _post(
         f"{invoke_id}/error",

@@ -8,12 +8,16 @@ The zygote is never pid 1: OpenSSL tells a fork by its pid, and environments are
 pid is pushed far away from those). It takes orders on one SEQPACKET socket: first `setup`, then `fork`, each with descriptors.
 """
 
+from __future__ import annotations
+
 import gc
 import os
 import select
 import signal
 import socket
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tenantry.guest import bootstrap, keeper, wire
 from tenantry.linux import root
@@ -39,7 +43,7 @@ _ZYGOTE_PID = 20_000
 _FAILED = 112
 
 
-def main():
+def main() -> None:
     """Entry of the launcher; `sys.argv[1]` is the number of the control socket."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     kernel = Kernel()
@@ -60,7 +64,7 @@ def main():
         _fail(channel, step, error)
 
 
-def _enter(kernel, order, channel):
+def _enter(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> Iterator[tuple[str, Callable[[], object]]]:
     """The launcher's way in, as (name, action) in order. With root the tree is built first: its sources may be root's alone."""
     if order["rootless"]:
         yield "user namespace", lambda: kernel.unshare(CLONE_NEWUSER)
@@ -78,14 +82,14 @@ def _enter(kernel, order, channel):
     yield "namespaces", lambda: kernel.unshare(CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 
-def _ask_for_maps(channel):
+def _ask_for_maps(channel: socket.socket) -> None:
     wire.send(channel, {"say": "map", "pid": os.getpid()})
     received = wire.receive(channel)
     if received is None or received[0].get("do") != "mapped":
         raise OSError("the platform did not map the zygote's ids")
 
 
-def _launch(kernel, order, channel):
+def _launch(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> None:
     """Fork the reaper, which forks the zygote; then only wait for it, so that the platform sees one child end."""
     leash, held = socket.socketpair()
     reaper = os.fork()
@@ -102,7 +106,7 @@ def _launch(kernel, order, channel):
     os._exit(0 if status == 0 else _FAILED)
 
 
-def _reaper(kernel, order, channel, leash):
+def _reaper(kernel: Kernel, order: dict[str, Any], channel: socket.socket, leash: socket.socket) -> None:
     kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     with open("/proc/sys/kernel/ns_last_pid", "w") as file:
@@ -130,7 +134,7 @@ def _reaper(kernel, order, channel, leash):
     _wait_for_everyone(leash, asked)
 
 
-def _wait_for_everyone(leash, asked):
+def _wait_for_everyone(leash: socket.socket, asked: socket.socket) -> None:
     """Reap, and write id maps, until the launcher is gone or nobody is left. Leaving as pid 1 ends every process inside."""
     signal.signal(signal.SIGCHLD, lambda *_: None)
     waker, wakened = socket.socketpair()
@@ -152,7 +156,7 @@ def _wait_for_everyone(leash, asked):
             watched.remove(asked)
 
 
-def _map(asked):
+def _map(asked: socket.socket) -> bool:
     """Write the id maps of one environment for its keeper, and say so. False once nobody can ask any more."""
     request, descriptors, pid = wire.receive_from(asked)
     if request is None:
@@ -179,7 +183,7 @@ def _map(asked):
     return True
 
 
-def _serve(kernel, order, channel, mapper):
+def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper: socket.socket | None) -> None:
     """Be the zygote: warm up, say so, clone on request."""
     os.environ.clear()
     os.environ.update(order["environ"])
@@ -199,7 +203,9 @@ def _serve(kernel, order, channel, mapper):
         _fork(kernel, request, descriptors, channel, mapper)
 
 
-def _fork(kernel, request, descriptors, channel, mapper):
+def _fork(
+    kernel: Kernel, request: dict[str, Any], descriptors: list[int], channel: socket.socket, mapper: socket.socket | None
+) -> None:
     control, output, *cgroups = descriptors
     environment = request["environment"]
     try:
@@ -216,7 +222,7 @@ def _fork(kernel, request, descriptors, channel, mapper):
         wire.send(channel, {"say": "forked", "id": request["id"], "pid": child})
 
 
-def _fail(channel, step, error):
+def _fail(channel: socket.socket, step: str, error: BaseException) -> None:
     try:
         wire.send(channel, {"say": "failed", "step": step, "error": f"{type(error).__name__}: {error}"})
     except OSError:

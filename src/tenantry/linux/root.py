@@ -3,11 +3,14 @@
 The tree is a small tmpfs with read-only binds of what the interpreter needs and nothing else of the host (sandbox/tree.py
 draws it up). Works with root, and inside a user namespace without any.
 
-A tree is {"directories": [path], "binds": [[source, target, device?]], "files": {path: text}, "links": {path: target}}, paths absolute and
-inside the new root. `/proc` and `/tmp` are made as empty directories for what each environment mounts there.
+A tree is {"directories": [path], "binds": [[source, target, is it a device]], "files": {path: text}, "links": {path: target}}, all
+paths absolute and inside the new root. `/proc` and `/tmp` are made as empty directories for what each environment mounts there.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 from tenantry.linux.kernel import (
     MNT_DETACH,
@@ -28,19 +31,19 @@ from tenantry.linux.kernel import (
 _BASE = "/sys"  # a directory that exists and holds none of the sources: the tree is mounted over it, in this namespace only
 
 
-def build(kernel: Kernel, tree: dict[str, object]) -> None:
+def build(kernel: Kernel, tree: dict[str, Any]) -> None:
     """Build the tree and pivot into it. Raises OSError; the caller must then end, for its root may be half made."""
     kernel.mount("none", "/", "", MS_REC | MS_PRIVATE)
     kernel.mount("tmpfs", _BASE, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,mode=0755")
-    for path in ("/proc", "/tmp", "/dev", *tree["directories"]):  # type: ignore[misc]
+    for path in ("/proc", "/tmp", "/dev", *tree["directories"]):
         os.makedirs(_BASE + path, exist_ok=True)
-    for source, target, device in tree["binds"]:  # type: ignore[attr-defined]
+    for source, target, device in tree["binds"]:
         _bind(kernel, source, _BASE + target, device)
-    for path, text in tree["files"].items():  # type: ignore[attr-defined]
+    for path, text in tree["files"].items():
         os.makedirs(os.path.dirname(_BASE + path), exist_ok=True)
         with open(_BASE + path, "w") as file:
             file.write(text)
-    for path, target in tree["links"].items():  # type: ignore[attr-defined]
+    for path, target in tree["links"].items():
         os.makedirs(os.path.dirname(_BASE + path), exist_ok=True)
         os.symlink(target, _BASE + path)
     # The kernel lets a user namespace mount /proc only where a whole /proc is in sight already; each environment covers it.

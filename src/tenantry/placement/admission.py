@@ -42,8 +42,8 @@ TENANT_UNWANTED = Refusal(
 TENANT_TOO_LONG = Refusal(
     "ValidationException",
     400,
-    "1 validation error detected: Value '{value}' at 'tenantId' failed to satisfy constraint: Member must have length less than "
-    "or equal to 256",
+    "1 validation error detected: Value '{value}' at 'tenantId' failed to satisfy constraint: Member must have length "
+    "less than or equal to 256",
     "aws-behaviour 1.6",
 )
 TENANT_MALFORMED = Refusal(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from tenantry.linux.cgroups import CgroupError, Cgroups, Group, limits_for
@@ -71,7 +73,7 @@ class LinuxDriver:
         if self.cgroups is not None:
             self.cgroups.close()
 
-    def environment_order(self, zygote: ZygoteSpec, spec: SandboxSpec, outer: int) -> dict[str, Any]:
+    def environment_order(self, zygote: ZygoteSpec, spec: SandboxSpec, outer: int, temporary: Path | None) -> dict[str, Any]:
         """The `environment` part of a fork request."""
         inside = self._namespaces
         return {
@@ -80,7 +82,7 @@ class LinuxDriver:
             "uid": tree.UID,
             "gid": tree.GID,
             "hostname": "sandbox",
-            "environ": spec.environ,
+            "environ": spec.environ if inside else {**spec.environ, "TMPDIR": str(temporary)},
             "tmp_mib": spec.tmp_mib,
             "tmp_inodes": spec.tmp_mib * 256,
             "forwards": [[f"127.0.1.{index + 1}", port] for index, (_, port) in enumerate(spec.forwards)],
@@ -91,6 +93,7 @@ class LinuxDriver:
                 "FSIZE": (spec.tmp_mib << 20) + _FILE_SIZE_SLACK,
                 "MEMLOCK": 65_536,
                 "MSGQUEUE": 0,
+                **({} if inside else {"DATA": spec.memory_mib << 20}),  # all the memory limit there is without cgroups
             },
             "landlock": self._fence,
             "seccomp": self._filter,
@@ -170,8 +173,9 @@ class LinuxZygote:
         try:
             group = driver.make_group(spec)
             entrances = group.entrances() if group is not None else []
-            sandbox = SandboxProcess(spec, events, self._ids, outer, group, driver._kernel)
-            request = {"id": spec.id, "environment": driver.environment_order(self._spec, spec, outer)}
+            temporary = None if driver.level != "process" else Path(tempfile.mkdtemp(prefix="tenantry-"))
+            sandbox = SandboxProcess(spec, events, self._ids, outer, group, driver._kernel, temporary)
+            request = {"id": spec.id, "environment": driver.environment_order(self._spec, spec, outer, temporary)}
             self._process.fork(sandbox, request, (sandbox.theirs.fileno(), output, *entrances))
             sandbox.theirs.close()
         except BaseException:

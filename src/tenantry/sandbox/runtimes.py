@@ -26,8 +26,8 @@ _ASK = "import sys; print(sys.version_info[1], sys.base_prefix, sys._base_execut
 RUNTIME_MISSING = Refusal(
     "InvalidParameterValueException",
     400,
-    "The runtime {runtime} needs Python {wanted}, which is not installed on this machine (found: {found}). Install it, or start "
-    "tenantry without --strict-runtimes to run on the nearest version.",
+    "The runtime {runtime} needs Python {wanted}, which is not installed on this machine (found: {found}). Install it, or "
+    "start tenantry without --strict-runtimes to run on the nearest version.",
     "own",
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -214,6 +215,7 @@ class SandboxProcess:
         outer: int,
         group: Group | None,
         kernel: Kernel,
+        temporary: Path | None = None,
     ) -> None:
         self.id = spec.id
         self._events = events
@@ -221,6 +223,7 @@ class SandboxProcess:
         self._outer = outer
         self._group = group
         self._kernel = kernel
+        self._temporary = temporary
         self._pidfd: int | None = None
         self._killed = False
         self._gone = False
@@ -314,6 +317,8 @@ class SandboxProcess:
             loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
         self._ids.give_back(self._outer)
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
         self._release_group()
 
     def _release_group(self, attempts: int = 200) -> None:
