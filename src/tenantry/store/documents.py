@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS documents (collection TEXT, key TEXT, body BLOB, PRIMARY KEY (collection, key)) WITHOUT ROWID"
 )
+
+_FIRST_BATCH, _BATCH_MAX = 8, 1024
 
 
 class Documents:
@@ -107,16 +110,27 @@ class Collection(Generic[T]):
         self._store._write(self, key, None)
 
     def items(self, prefix: str = "", after: str | None = None) -> Iterator[tuple[str, T]]:
-        """(key, record) in key order, of keys that start with `prefix` and, if given, sort after `after`."""
-        start = prefix if after is None or after < prefix else after
-        for key in list(self._values.irange(start, inclusive=(after is None or after < prefix, True))):
-            if not key.startswith(prefix):
-                if key > prefix:
-                    break
-                continue
-            value = self._values.get(key)
-            if value is not None:
-                yield key, value
+        """(key, record) in key order, of keys that start with `prefix` and, if given, sort after `after`.
+
+        Keys are read in growing batches: the first record costs little, and the collection may change between two records.
+        """
+        beyond = prefix_end(prefix)
+        start, from_start = (prefix, True) if after is None or after < prefix else (after, False)
+        size = _FIRST_BATCH
+        while True:
+            keys = self._values.irange(start or None, beyond, inclusive=(from_start, False))
+            batch = list(islice(keys, size))
+            for key in batch:
+                value = self._values.get(key)
+                if value is not None:
+                    yield key, value
+            if len(batch) < size:
+                return
+            start, from_start, size = batch[-1], False, min(size * 4, _BATCH_MAX)
+
+    def first(self, prefix: str) -> T | None:
+        """The first record of those whose keys start with `prefix`."""
+        return next((value for _, value in self.items(prefix)), None)
 
     def values(self, prefix: str = "") -> list[T]:
         return [value for _, value in self.items(prefix)]
@@ -132,3 +146,9 @@ class Collection(Generic[T]):
             self._values.pop(key, None)
         else:
             self._values[key] = value
+
+
+def prefix_end(prefix: str) -> str | None:
+    """The first text that sorts after every text starting with `prefix`; None when there is no such text."""
+    stem = prefix.rstrip(chr(0x10FFFF))
+    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
