@@ -29,6 +29,16 @@ from tenantry.store.data_dir import AlreadyRunningError, DataDir
 DETACH_TIMEOUT_S = 15.0
 LEVELS = ("process", "namespace", "exec")
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65_535),
+    "parked_per_function": (0, 100),
+    "idle_timeout_s": (1, 1_000_000),
+    "drain_timeout_s": (0, 100_000),
+    "concurrent_executions": (1, 1_000_000),
+    "environments_max": (1, 1_000_000),
+    "max_connections": (1, 1_000_000),
+}
+
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 
@@ -85,8 +95,10 @@ def check(config: Config) -> None:
         raise click.ClickException(f"The level {config.level!r} is none of: auto, {', '.join(LEVELS)}.")
     if config.min_isolation not in LEVELS:
         raise click.ClickException(f"The minimal isolation {config.min_isolation!r} is none of: {', '.join(LEVELS)}.")
-    if not 0 <= config.port <= 65535:
-        raise click.ClickException(f"The port {config.port} is not between 0 and 65535.")
+    for name, (least, most) in _RANGES.items():
+        value = getattr(config, name)
+        if not least <= value <= most:
+            raise click.ClickException(f"TENANTRY_{name.upper()}={value} is not between {least} and {most}.")
 
 
 def explain(error: Exception, config: Config) -> str:
