@@ -14,6 +14,9 @@ from dataclasses import dataclass
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 VERSIONS = frozenset({"1.0", "1.1"})
 
+NAMES_MAX = 512
+NAME_BYTES_MAX = 64
+
 _ONCE = frozenset({"host", "content-length", "transfer-encoding", "expect"})
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]*)?")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
@@ -50,7 +53,23 @@ class Head:
         return self.chunked or bool(self.length)
 
 
-def judge(method: str, target: bytes, raw_headers: list[tuple[bytes, bytes]], version: str) -> Head:
+class Names:
+    """Header names decoded, as (as sent, lower-cased): clients send the same few over and over. Remembers up to `NAMES_MAX`."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[str, str]] = {}
+
+    def __call__(self, raw: bytes) -> tuple[str, str]:
+        known = self._known.get(raw)
+        if known is None:
+            name = raw.decode("latin-1")
+            known = name, name.lower()
+            if len(self._known) < NAMES_MAX and len(raw) <= NAME_BYTES_MAX:
+                self._known[raw] = known
+        return known
+
+
+def judge(method: str, target: bytes, raw_headers: list[tuple[bytes, bytes]], version: str, names: Names) -> Head:
     """The head of a request; raises RefusedError (400, 417, 501, 505)."""
     if version not in VERSIONS:
         raise RefusedError(505, "This server speaks HTTP/1.1 and HTTP/1.0.")
@@ -59,10 +78,9 @@ def judge(method: str, target: bytes, raw_headers: list[tuple[bytes, bytes]], ve
     headers: list[tuple[str, str]] = []
     index: dict[str, str] = {}
     for raw_name, raw_value in raw_headers:
-        name = raw_name.decode("latin-1")
+        name, key = names(raw_name)
         value = raw_value.decode("latin-1").strip(" \t")
-        key = name.lower()
-        if key in _ONCE and key in index:
+        if key in index and key in _ONCE:
             raise RefusedError(400, f"The header {name} may be given only once.")
         headers.append((name, value))
         index[key] = value

@@ -207,25 +207,22 @@ class Connection(asyncio.Protocol):
     def on_url(self, part: bytes) -> None:
         if self._phase is Phase.HEAD:
             self._target += part
-            self._add_head_bytes(len(part))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._phase is Phase.PRIMING:
-            return
-        self._add_head_bytes(len(name) + len(value) + 4)
-        if self._phase is Phase.BODY:
-            return  # a trailer: counted, not kept
-        if len(self._raw_headers) >= self._limits.headers:
-            self._stop(RefusedError(431, f"A request may have up to {self._limits.headers} headers."))
-        self._raw_headers.append((name, value))
+        # Counted when the head is complete; until then no more is held than _check_raw_head allows.
+        if self._phase is Phase.HEAD:
+            self._raw_headers.append((name, value))
+        elif self._phase is Phase.BODY:  # a trailer: counted, not kept
+            self._add_head_bytes(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
         if self._phase is Phase.PRIMING:
             self._phase = Phase.BODY
             return
+        self._check_head()
         try:
             method = self._parser.get_method().decode("ascii")
-            head = judge(method, self._target, self._raw_headers, self._parser.get_http_version())
+            head = judge(method, self._target, self._raw_headers, self._parser.get_http_version(), self._listener.names)
         except RefusedError as refusal:
             self._stop(refusal)
         self._head = head
@@ -321,6 +318,14 @@ class Connection(asyncio.Protocol):
             return
         overall = self._body_began + limits.body_stall_s + self._body_bytes / limits.body_rate
         self._deadline = min(self._clock.monotonic() + limits.body_stall_s, overall)
+
+    def _check_head(self) -> None:
+        headers = self._raw_headers
+        if len(headers) > self._limits.headers:
+            self._stop(RefusedError(431, f"A request may have up to {self._limits.headers} headers."))
+        size = len(self._target) + sum([len(name) + len(value) + 4 for name, value in headers])
+        if size > self._limits.head_bytes:
+            self._stop(self._too_large_head())
 
     def _add_head_bytes(self, count: int) -> None:
         self._head_bytes += count

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+from tenantry.edge.head import Names
 from tenantry.edge.http1 import Connection
 from tenantry.edge.limits import BodyLimit, Limits, Shares, plain_body_limit
 from tenantry.edge.reply import message_response
@@ -74,6 +75,7 @@ class Listener:
         self._outside = Origin(handler, Shares(self.limits.connections, self.limits.buffered_bytes))
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.names = Names()
         self._body_bytes = 0
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenantry.edge.head import RefusedError, judge
+from tenantry.edge.head import NAMES_MAX, Names, RefusedError, judge
 
 
 def head(*headers: tuple[str, str], method: str = "GET", target: str = "/", version: str = "1.1"):
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    return judge(method, target.encode(), raw, version)
+    return judge(method, target.encode(), raw, version, Names())
 
 
 def test_plain_request_is_split_into_path_and_query():
@@ -47,6 +47,16 @@ def test_ambiguous_heads_are_refused(headers, status):
     with pytest.raises(RefusedError) as refused:
         head(*headers)
     assert refused.value.status == status
+
+
+def test_names_are_remembered_but_not_without_end():
+    names = Names()
+    assert names(b"X-Amz-Date") == ("X-Amz-Date", "x-amz-date")
+    assert names(b"X-Amz-Date") is names(b"X-Amz-Date")
+    assert names(b"x" * 100) is not names(b"x" * 100)
+    for number in range(NAMES_MAX + 10):
+        assert names(b"X%d" % number) == (f"X{number}", f"x{number}")
+    assert names(b"Late") is not names(b"Late")
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "PROPFIND", "get"])
@@ -101,7 +111,7 @@ def test_every_head_is_judged_or_refused(headers, target):
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     found, status = None, 400
     try:
-        found = judge("POST", target.encode("latin-1"), raw, "1.1")
+        found = judge("POST", target.encode("latin-1"), raw, "1.1", Names())
     except RefusedError as refused:
         status = refused.status
     if found is None:
