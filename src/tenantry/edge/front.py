@@ -3,6 +3,7 @@
     Host: {api}.execute-api.{anything}       a deployed API, data plane      path is /{stage}/...
     /_api/{api}/{stage}/...                  the same, for clients without names under localhost
     /_tenantry/health, /_tenantry/status     the platform about itself; what names tenants needs the operator's token
+    /_code/{key}?...                         a deployment package, by a link that GetFunction gave
     anything else                            an AWS operation (edge/aws.py): signature, parse, validate, operation, serialise
 
 One process, one port, no chain of handlers: from here a request takes one step into its door, and the door answers it. Code in
@@ -19,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from tenantry.edge.code_links import PREFIX as CODE_PREFIX
 from tenantry.edge.limits import BodyLimit, Limits
 from tenantry.edge.reply import message_response
 from tenantry.model.http import Request, Response
@@ -32,7 +34,7 @@ Page = Callable[[], Mapping[str, Any]]
 API_PREFIX = "/_api/"
 PLATFORM_PREFIX = "/_tenantry/"
 _EXECUTE_API = ".execute-api."
-_NOT_S3 = re.compile(r"/(?:20\d\d-\d\d-\d\d|restapis|tags|_api|_tenantry)/")
+_NOT_S3 = re.compile(r"/(?:20\d\d-\d\d-\d\d|restapis|tags|_api|_code|_tenantry)/")
 
 
 class Front:
@@ -42,8 +44,9 @@ class Front:
     Bearer`), known to whoever can read the data folder.
     """
 
-    def __init__(self, aws: Door, api: ApiDoor, pages: Mapping[str, Page], token: str) -> None:
+    def __init__(self, aws: Door, api: ApiDoor, code: Door, pages: Mapping[str, Page], token: str) -> None:
         self._aws = aws
+        self._code = code
         self._api = api
         self._pages = pages
         self._bearer = f"Bearer {token}".encode()
@@ -59,6 +62,8 @@ class Front:
             return await self._api(request, api_id, f"/{rest}")
         if path.startswith(PLATFORM_PREFIX):
             return self._platform(request)
+        if path.startswith(CODE_PREFIX):
+            return await self._code(request)
         return await self._aws(request)
 
     async def inside(self, request: Request) -> Response:

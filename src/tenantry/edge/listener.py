@@ -1,7 +1,8 @@
 """The listening socket and all that its connections share: limits, the date, the tasks that serve, and an orderly end.
 
+    server = bind("127.0.0.1", 4270)        # clients may knock from here on
     listener = Listener(handler, Limits(), SystemClock())
-    await listener.start("127.0.0.1", 4270)
+    await listener.start(server)            # and are answered from here on
     ...
     await listener.drain(timeout_s=30)      # stop accepting, let requests finish, then close
 
@@ -55,6 +56,14 @@ class Origin:
     shares: Shares
 
 
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket, so that the port is known and ours before anything else is made. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    server.setblocking(False)
+    return server
+
+
 class Listener:
     """HTTP/1.1 on one address. `date` is the current Date header line, renewed by the sweep, so that no request formats it."""
 
@@ -102,11 +111,11 @@ class Listener:
         """Requests whose handler is running, including those whose client has gone."""
         return len(self._tasks)
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen. Raises OSError where the address is taken or not ours."""
+    async def start(self, server: socket.socket) -> None:
+        """Accept connections at a listening socket, which is the listener's from here on."""
         loop = asyncio.get_running_loop()
         outside = self._outside
-        self._server = await loop.create_server(lambda: Connection(self, outside), host, port, backlog=BACKLOG)
+        self._server = await loop.create_server(lambda: Connection(self, outside), sock=server, backlog=BACKLOG)
         self._sweeper = loop.create_task(self._sweep_forever())
 
     async def serve_socket(self, server: socket.socket, handler: Handler) -> tuple[asyncio.Server, Origin]:

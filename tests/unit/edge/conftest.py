@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from tenantry.edge.limits import Limits
-from tenantry.edge.listener import Listener
+from tenantry.edge.listener import Listener, bind
 from tenantry.model.clock import ManualClock
 from tenantry.model.http import Request, Response
 
@@ -125,7 +125,7 @@ async def start() -> AsyncIterator[Start]:
         clock = ManualClock()
         reported: list[BaseException] = []
         listener = Listener(handler, limits, clock, report=reported.append, **options)  # type: ignore[arg-type]
-        await listener.start("127.0.0.1", 0)
+        await listener.start(bind("127.0.0.1", 0))
         edges.append(Edge(listener, clock, reported))
         return edges[-1]
 

@@ -18,7 +18,11 @@ async def api(request: Request, api_id: str, path: str) -> Response:
     return Response(200, [], f"api {api_id} {path}".encode())
 
 
-FRONT = Front(aws, api, {"health": lambda: {"status": "ok"}, "status": lambda: {"tenants": ["Blue"]}}, "secret")
+async def code(request: Request) -> Response:
+    return Response(200, [], b"code")
+
+
+FRONT = Front(aws, api, code, {"health": lambda: {"status": "ok"}, "status": lambda: {"tenants": ["Blue"]}}, "secret")
 
 
 def ask(path: str, host: str = "127.0.0.1:4270", method: str = "GET", **headers: str) -> Request:
@@ -43,6 +47,7 @@ def ask(path: str, host: str = "127.0.0.1:4270", method: str = "GET", **headers:
         (".execute-api.localhost", "/x", "aws"),
         ("a.b.execute-api.localhost", "/x", "aws"),
         ("localhost", "/_apix/abc", "aws"),
+        ("localhost", "/_code/abc", "code"),
     ],
 )
 async def test_door(host, path, door):
