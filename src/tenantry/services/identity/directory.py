@@ -13,7 +13,6 @@ import msgspec
 
 from tenantry.services.identity import errors
 from tenantry.services.identity.managed import MANAGED
-from tenantry.services.identity.policy import trusts_service
 from tenantry.store.documents import Collection, Documents
 
 T = TypeVar("T")
@@ -93,11 +92,6 @@ class Directory:
         """The unique id of the role of an ARN, for `PlatformCredentials`."""
         role = self.role_by_arn(arn)
         return None if role is None else role.role_id
-
-    def assumable_by(self, arn: str, service: str) -> bool:
-        """Whether a role is there and lets an AWS service (`lambda.amazonaws.com`) assume it."""
-        role = self.role_by_arn(arn)
-        return role is not None and trusts_service(role.trust, service)
 
     def roles(self) -> list[Role]:
         """Every role, by name."""

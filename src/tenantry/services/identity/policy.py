@@ -71,19 +71,6 @@ def trusts(text: str, account_id: str, arns: set[str], external_id: str | None) 
     return allowed
 
 
-def trusts_service(text: str, service: str) -> bool:
-    """Whether a trust policy lets an AWS service (`lambda.amazonaws.com`) assume the role."""
-    allowed = False
-    for statement in _statements(text):
-        principal = statement.get("Principal")
-        services = _listed(principal.get("Service")) if isinstance(principal, dict) else []
-        if _names_action(statement) and service in services:
-            if statement["Effect"] == "Deny":
-                return False
-            allowed = True
-    return allowed
-
-
 def compact_size(text: str) -> int:
     """A document's size as IAM's quotas count it: without white space."""
     return len(re.sub(r"\s", "", text))

@@ -40,7 +40,7 @@ class StsService:
 
     @operation("AssumeRole")
     async def assume_role(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-        """Credentials of a role's session. Raises AccessDenied (no such role, or none that trusts the caller), ValidationError."""
+        """Credentials of a role's session. Raises AccessDenied (no role that trusts the caller), ValidationError."""
         arn, session = params["RoleArn"], params["RoleSessionName"]
         if not _ROLE_ARN.fullmatch(arn):
             raise errors.INVALID_ROLE_ARN(arn=arn)

@@ -69,7 +69,7 @@ class Settings:
         asked = params.get("ServerSideEncryptionConfiguration") or {}
         rules = asked.get("Rules") or []
         default = rules[0].get("ApplyServerSideEncryptionByDefault") if len(rules) == 1 else None
-        if default is None:
+        if not default or not default.get("SSEAlgorithm"):
             raise errors.MALFORMED_XML()
         names = dict(zip(ENCRYPTION, (default.get("SSEAlgorithm"), default.get("KMSMasterKeyID")), strict=False))
         encryption(names, self._shelf.bucket(ctx, params))
