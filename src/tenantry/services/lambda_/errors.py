@@ -86,7 +86,8 @@ VERSION_IN_USE = _conflict("Version {version} cannot be deleted: the alias {alia
 ROLE_NOT_ASSUMABLE = _invalid("The role defined for the function cannot be assumed by Lambda.", "aws-behaviour 3.2")
 ROLE_ELSEWHERE = _row("AccessDeniedException", 403, "Cross-account pass role is not allowed.", "from memory")
 UNKNOWN_RUNTIME = _invalid(
-    "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{runtimes}] or be a valid ARN",
+    "Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [{runtimes}] or be a valid "
+    "ARN",
     "aws-behaviour 3.2",
 )
 RUNTIME_RETIRED = _invalid(
@@ -105,8 +106,8 @@ RESERVED_VARIABLES = _invalid(
     "aws-behaviour 2.2",
 )
 VARIABLES_TOO_LARGE = _invalid(
-    "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the "
-    "4KB limit. String measured: {measured}",
+    "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded "
+    "the 4KB limit. String measured: {measured}",
     "aws-behaviour 2.2",
 )
 LEVELS_NEED_JSON = _invalid("Log levels can be set only where the LogFormat is JSON.", "own, rule of aws-behaviour 2.7")

@@ -1,8 +1,8 @@
 """Code packages: kept as they were sent, and unpacked once for all environments that share them.
 
 A package is named by the sha256 of its zip. The zip lies in `blobs` (which belongs to this module alone: a removed package is
-removed there, whoever else might have had the same bytes), its content in `<code root>/<key>/`, read-only, complete or absent: it
-is unpacked into `incoming-*` beside it and renamed. A package goes when no record refers to it any more; not at once, since
+removed there, whoever else might have had the same bytes), its content in `<code root>/<key>/`, read-only, complete or absent:
+it is unpacked into `incoming-*` beside it and renamed. A package goes when no record refers to it any more; not at once, since
 retired environments may still be finishing an invocation on it, but `linger_s` later, or at the next start.
 """
 

@@ -1,4 +1,4 @@
-"""From records to the entry that placement reads: one function with all its versions, aliases and policies, whole and frozen."""
+"""From records to the entry that placement reads: one function with its versions, aliases and policies, whole and frozen."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Registry:
         """At the start: settle what was under way, publish everything."""
         for function_key, function in list(self.store.functions.items()):
             latest = self.store.versions.get(f"{function_key}/{LATEST}")
-            if latest is not None and "InProgress" in (function.update, _PROGRESS.get(function.state)):
+            if latest is not None and (function.state == "Pending" or function.update == "InProgress"):
                 self._settle(function_key, latest.revision)
             else:
                 self.publish(function_key)
@@ -167,6 +167,3 @@ class Registry:
                 await self.resolve_runtime(runtime)
             except ServiceError as error:
                 self._substitutes[runtime] = error.message
-
-
-_PROGRESS = {"Pending": "InProgress"}

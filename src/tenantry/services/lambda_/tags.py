@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tenantry.services.lambda_ import errors
 
-TAGS_MAX, KEY_LENGTH_MAX, VALUE_LENGTH_MAX = 50, 128, 256
+TAGS_MAX = 50
 INIT_MODE, EGRESS, PARKED = "tenantry:init-mode", "tenantry:egress", "tenantry:parked"
 _OWN = "tenantry:"
 INIT_MODES = ("fork", "snapshot")
@@ -33,14 +33,9 @@ class Wishes:
 
 
 def check(tags: Mapping[str, str]) -> None:
-    """Refuse more tags than allowed, a key or value out of bounds, and a tag of ours that makes no sense."""
+    """Refuse more tags than allowed, and a tag of ours that makes no sense. (Lengths are the model's business.)"""
     if len(tags) > TAGS_MAX:
         raise errors.TOO_MANY_TAGS()
-    for key, value in tags.items():
-        if not 1 <= len(key) <= KEY_LENGTH_MAX:
-            raise errors.BAD_TAG(key=key, reason=f"a key has 1 to {KEY_LENGTH_MAX} characters")
-        if len(value) > VALUE_LENGTH_MAX:
-            raise errors.BAD_TAG(key=key, reason=f"a value has at most {VALUE_LENGTH_MAX} characters")
     wishes(tags)
 
 
