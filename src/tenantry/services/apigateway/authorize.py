@@ -22,7 +22,7 @@ from tenantry.model.clock import Clock
 from tenantry.model.errors import ServiceError
 from tenantry.model.invocation import Invoker, InvokeRequest
 from tenantry.services.apigateway.call import Call
-from tenantry.services.apigateway.event import EventTemplate, request_event_start
+from tenantry.services.apigateway.event import EventTemplate
 from tenantry.services.apigateway.expressions import Read, read
 from tenantry.services.apigateway.records import Authorizer
 from tenantry.services.apigateway.targets import Target
@@ -64,12 +64,12 @@ class CompiledAuthorizer:
         self._pattern = re.compile(record.identity_validation_expression) if record.identity_validation_expression else None
         self._cache: OrderedDict[tuple[str, ...], _Verdict] = OrderedDict()
 
-    async def authorize(self, call: Call, event: EventTemplate, stage: str, method_arn: str, invoker: Invoker) -> None:
+    async def authorize(self, call: Call, event: EventTemplate, method_arn: str, invoker: Invoker) -> None:
         """Set `call.authorizer`, or raise RefusedError."""
         identity = self._identity(call)
         verdict = self._remembered(identity)
         if verdict is None:
-            verdict = await self._ask(call, identity, event, stage, method_arn, invoker)
+            verdict = await self._ask(call, identity, event, method_arn, invoker)
         outcome = evaluate(verdict.policy, method_arn)
         if outcome == "Deny":
             raise RefusedError("ACCESS_DENIED", "User is not authorized to access this resource with an explicit deny")
@@ -97,14 +97,14 @@ class CompiledAuthorizer:
         return verdict
 
     async def _ask(
-        self, call: Call, identity: tuple[str, ...], event: EventTemplate, stage: str, method_arn: str, invoker: Invoker
+        self, call: Call, identity: tuple[str, ...], event: EventTemplate, method_arn: str, invoker: Invoker
     ) -> _Verdict:
         if self._target is None:
             raise RefusedError("AUTHORIZER_CONFIGURATION_ERROR")
         if self._record.type == "TOKEN":
             payload = orjson.dumps({"type": "TOKEN", "methodArn": method_arn, "authorizationToken": identity[0]})
         else:
-            payload = event.render(call, stage, request_event_start("REQUEST", method_arn), with_body=False)
+            payload = event.render_for_authorizer(call, method_arn)
         request = InvokeRequest(
             region=self._target.region,
             function=self._target.name,

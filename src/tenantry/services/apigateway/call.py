@@ -13,6 +13,43 @@ from tenantry.services.apigateway.expressions import as_text, walk
 NOTHING: Mapping[str, str] = {}
 
 
+DROPPED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-md5",
+        "expect",
+        "max-forwards",
+        "proxy-authenticate",
+        "server",
+        "te",
+        "transfer-encoding",
+        "trailer",
+        "upgrade",
+        "www-authenticate",
+        "x-amzn-trace-id",
+        "x-forwarded-for",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+    }
+)
+"""Client headers that a function does not see, and those that the gateway writes anew."""
+
+_TITLED = {"authorization": "Authorization", "user-agent": "User-Agent", "host": "Host"}
+_NAMES_MAX = 4096
+
+
+class HeaderNames(dict[str, tuple[str, str | None]]):
+    """(lower case, the function's spelling or None) by a header's name as sent: the same few names come again and again."""
+
+    def __missing__(self, sent: str) -> tuple[str, str | None]:
+        if len(self) >= _NAMES_MAX:
+            self.clear()
+        key = sent.lower()
+        found = self[sent] = key, None if key in DROPPED else _TITLED.get(key, sent)
+        return found
+
+
 class Call:
     """A request. `path` is without the stage, still encoded; `now` is epoch seconds.
 
@@ -24,12 +61,16 @@ class Call:
         "body",
         "extended_id",
         "facts",
+        "forwarded",
+        "index",
+        "multi",
         "now",
         "path",
         "path_parameters",
         "query",
         "request",
         "request_id",
+        "single",
         "stage_variables",
         "trace_id",
     )
@@ -39,6 +80,7 @@ class Call:
         self.request_id = request_id
         self.extended_id = extended_id
         self.trace_id = ""
+        self.index: dict[str, str] | None = None
         self.now = now
         self.body = request.body
         self.path = "/"
@@ -50,7 +92,34 @@ class Call:
 
     def header(self, name: str) -> str | None:
         """The last value of a header; the name is in lower case."""
-        return self.request.header(name)
+        return self.request.header(name) if self.index is None else self.index.get(name)
+
+    def read_headers(self, names: HeaderNames) -> int:
+        """Sort the headers once, for all that read them later; returns their size in bytes.
+
+        index: the last value by lower-cased name; single and multi: what a function sees of them, in the client's case;
+        forwarded: X-Forwarded-For with this hop.
+        """
+        single: dict[str, str] = {}
+        multi: dict[str, list[str]] = {}
+        index: dict[str, str] = {}
+        size = 0
+        for pair in self.request.headers:
+            sent, value = pair
+            size += len(sent) + len(value)
+            key, name = names[sent]
+            index[key] = value
+            if name is None:
+                continue
+            if name in single:
+                multi[name].append(value)
+            else:
+                multi[name] = [value]
+            single[name] = value
+        self.index, self.single, self.multi = index, single, multi
+        earlier = index.get("x-forwarded-for")
+        self.forwarded = f"{earlier}, {self.request.peer}" if earlier else self.request.peer
+        return size
 
     def header_values(self, name: str) -> list[str]:
         """All values of a header; the name is in lower case."""

@@ -13,8 +13,6 @@ Not here: the account-wide throttle, response compression, response caching. Hea
 
 from __future__ import annotations
 
-import asyncio
-
 import orjson
 
 from tenantry.model.clock import Clock
@@ -24,8 +22,9 @@ from tenantry.model.invocation import Invoker, InvokeRequest
 from tenantry.model.logging import LogSink
 from tenantry.services.apigateway.access_log import write_line
 from tenantry.services.apigateway.authorize import RefusedError
-from tenantry.services.apigateway.call import Call
+from tenantry.services.apigateway.call import Call, HeaderNames
 from tenantry.services.apigateway.custom import ConfigurationError, UnsupportedMediaTypeError
+from tenantry.services.apigateway.deadline import Deadline
 from tenantry.services.apigateway.engines import Engines
 from tenantry.services.apigateway.event import SecondClock
 from tenantry.services.apigateway.gateway import Gateway
@@ -51,6 +50,7 @@ class DataPlane:
         self._clock = clock
         self._log = log
         self._ids = Ids()
+        self._names = HeaderNames()
         self._seconds = SecondClock()
         self._engines = Engines()
         self._builtin = Gateway()
@@ -87,18 +87,17 @@ class DataPlane:
         call.stage_variables = stage.record.variables
         if found[1] is not None:
             call.path_parameters = found[1]
-        call.trace_id = _trace(request.header("x-amzn-trace-id")) or self._ids.trace_id(call.now)
+        size = call.read_headers(self._names)
+        call.trace_id = _trace(call.header("x-amzn-trace-id")) or self._ids.trace_id(call.now)
+        if size > HEADER_BYTES_MAX:
+            return gateway.answer("DEFAULT_4XX", call, "Request Header Fields Too Large", 431)
         if len(request.body) > PAYLOAD_BYTES_MAX:
             return gateway.answer("REQUEST_TOO_LARGE", call)
-        if sum([len(key) + len(value) for key, value in request.headers]) > HEADER_BYTES_MAX:
-            return gateway.answer("DEFAULT_4XX", call, "Request Header Fields Too Large", 431)
         if route.bucket is not None and not route.bucket.take():
             return gateway.answer("THROTTLED", call)
         if route.authorizer is not None:
             try:
-                await route.authorizer.authorize(
-                    call, route.event, stage.record.stage_name, self._method_arn(stage, call), self._invoker
-                )
+                await route.authorizer.authorize(call, route.event, self._method_arn(stage, call), self._invoker)
             except RefusedError as refused:
                 return gateway.answer(refused.kind, call, refused.message)
         refusal = _invalid(call, route, gateway)
@@ -126,8 +125,8 @@ class DataPlane:
     async def _proxy(self, call: Call, route: Route, stage: CompiledStage) -> Response:
         if not route.post:
             raise ConfigurationError("Lambda is invoked with POST")
-        invocation = self._invocation(call, route, route.event.render(call, stage.record.stage_name))
-        async with asyncio.timeout(route.timeout_s):
+        invocation = self._invocation(call, route, route.event.render(call))
+        with Deadline(route.timeout_s):
             result = await self._invoker.invoke(invocation)
         if result.function_error is not None:
             raise MalformedError("the function failed")
@@ -141,7 +140,7 @@ class DataPlane:
         payload = route.custom.request(call, context)
         override = context["requestOverride"]["header"]
         invocation = self._invocation(call, route, payload.encode(), override)
-        async with asyncio.timeout(route.timeout_s):
+        with Deadline(route.timeout_s):
             result = await self._invoker.invoke(invocation)
         text = result.payload.decode("utf-8", "replace")
         error = _function_error(text) if result.function_error is not None else None

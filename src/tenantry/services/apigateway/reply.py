@@ -38,6 +38,7 @@ _REMAPPED = {
     )
 }
 _OURS = frozenset({"x-amzn-requestid", "x-amz-apigw-id", "x-amzn-trace-id", "transfer-encoding"})
+_SPECIAL = _OURS | _REMAPPED.keys()
 _JSON = ("Content-Type", "application/json")
 
 
@@ -106,7 +107,12 @@ def _add_headers(out: list[tuple[str, str]], single: Any, multi: Any) -> bool:
             raise MalformedError("headers is not an object")
         for name, value in single.items():
             text = value if type(value) is str else _text(value)
-            earlier = seen.get(name.lower()) if seen else None
+            key = name.lower()
+            if not seen and key not in _SPECIAL and text.isprintable():
+                out.append((name, text))  # nearly every header there is
+                typed |= key == "content-type"
+                continue
+            earlier = seen.get(key)
             if earlier is None:
                 typed |= _emit(out, name, (text,))
             elif text not in earlier[1]:

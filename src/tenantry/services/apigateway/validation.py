@@ -42,7 +42,7 @@ class Validation:
         absent = []
         for place, name, key in self._required:
             if place == 0:
-                found = bool(call.request.header(key))
+                found = bool(call.header(key))
             elif place == 1:
                 found = name in call.path_parameters
             else:
