@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tenantry.guest import bootstrap, seal, wire
-from tenantry.linux.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, Kernel
+from tenantry.linux.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Kernel
 
 _TELEMETRY, _CONTROL, _MAPPER = 3, 4, 5
 _SETUP_FAILED = 113
@@ -148,10 +148,10 @@ def _keep(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> None
                 continue
             received = wire.receive(channel)
             if received is None:
-                _kill_all(runtime)
+                _kill_all()
                 return
             if received[0].get("do") == "reset":
-                _kill_all(runtime)
+                _kill_all()
                 runtime = _start(kernel, order, channel, (waker, wakened))
 
 
@@ -167,6 +167,7 @@ def _start(kernel: Kernel, order: dict[str, Any], channel: socket.socket, privat
             for thing in (channel, *private):
                 thing.close()
             kernel.prctl(PR_SET_DUMPABLE, 1)
+            kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.setsid()
             _become_runtime(order)
         except SystemExit as error:
@@ -203,19 +204,24 @@ def _become_runtime(order: dict[str, Any]) -> None:
     bootstrap.run(os.environ["_HANDLER"])
 
 
-def _kill_all(runtime: int | None) -> None:
+def _kill_all() -> None:
     """Kill every process of the environment but this one, and reap them."""
     if os.getpid() == 1:  # the whole pid namespace; anywhere else -1 would mean the whole machine
         with contextlib.suppress(ProcessLookupError):  # nobody else is there
             os.kill(-1, signal.SIGKILL)
-    elif runtime is not None:
-        with contextlib.suppress(ProcessLookupError):  # gone already
-            os.killpg(runtime, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+        return
+    # Without a pid namespace: kill the children; theirs become ours (subreaper), and are killed in the next round.
     while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            children = [int(pid) for pid in file.read().split()]
+        if not children:
             return
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def _reap(channel: socket.socket, runtime: int | None) -> int | None:

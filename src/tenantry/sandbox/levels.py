@@ -169,6 +169,7 @@ class LinuxZygote:
         driver = self._driver
         group: Group | None = None
         entrances: list[int] = []
+        sandbox: SandboxProcess | None = None
         outer = self._ids.take()
         try:
             group = driver.make_group(spec)
@@ -180,6 +181,8 @@ class LinuxZygote:
             sandbox.theirs.close()
         except BaseException:
             self._ids.give_back(outer)
+            if sandbox is not None:
+                sandbox.discard()
             if group is not None:
                 group.remove()
             raise

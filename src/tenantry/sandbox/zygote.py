@@ -246,8 +246,9 @@ class SandboxProcess:
         self._killed = True
         if self._gone:
             return
-        if self._pidfd is None:
-            # Not heard of yet: closing the channel makes the keeper end by itself as soon as it looks.
+        if self._pidfd is None or self._temporary is not None:
+            # Not heard of yet, or without a pid namespace of its own, where the keeper must clean up behind itself: the end of
+            # the channel makes it kill its processes and end as soon as it looks.
             self._channel.shutdown(socket.SHUT_RDWR)
             return
         try:
@@ -262,6 +263,15 @@ class SandboxProcess:
     def out_of_memory(self) -> bool:
         """See driver.Sandbox."""
         return self._group is not None and self._group.out_of_memory()
+
+    def discard(self) -> None:
+        """It was never asked for: give up its channel, without a word to its owner."""
+        self._gone = True
+        asyncio.get_running_loop().remove_reader(self._channel)
+        self._channel.close()
+        self.theirs.close()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def not_forked(self, reason: str) -> None:
         """The zygote could not make it."""
