@@ -118,7 +118,7 @@ class Collection(Generic[T]):
         start, from_start = (prefix, True) if after is None or after < prefix else (after, False)
         size = _FIRST_BATCH
         while True:
-            keys = self._values.irange(start or None, beyond, inclusive=(from_start, False))
+            keys = self._values.irange(start, beyond, inclusive=(from_start, False))
             batch = list(islice(keys, size))
             for key in batch:
                 value = self._values.get(key)
