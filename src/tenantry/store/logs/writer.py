@@ -24,8 +24,11 @@ import select
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterable
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the module `typing` costs a megabyte
+    from collections.abc import Iterable
+    from typing import Any
 
 EVENTS, CREATE_STREAM, DELETE_STREAM, DELETE_GROUP, EXPIRE = range(5)
 """Kinds of entries:

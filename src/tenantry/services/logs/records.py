@@ -1,0 +1,70 @@
+"""Records of the Logs service."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class LogGroup(msgspec.Struct, frozen=True):
+    """A log group. created_ms: epoch milliseconds; retention_days: None keeps events for ever."""
+
+    region: str
+    account_id: str
+    name: str
+    created_ms: int
+    retention_days: int | None = None
+    kms_key_id: str | None = None
+    group_class: str = "STANDARD"
+    protected: bool = False
+    tags: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        return f"{self.region}/{self.name}"
+
+    @property
+    def arn(self) -> str:
+        """The ARN as tags and identifiers use it; `arn` in answers has `:*` after it."""
+        return f"arn:aws:logs:{self.region}:{self.account_id}:log-group:{self.name}"
+
+
+RETENTION_DAYS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+"""What PutRetentionPolicy takes (aws-behaviour 6.2)."""
+
+DAY_MS = 86_400_000
+EVENT_BYTES_MAX = 1_048_576
+"""One event, its 26 bytes of overhead included (aws-behaviour 6.2)."""
+BATCH_BYTES_MAX = 1_048_576
+EVENT_OVERHEAD_BYTES = 26
+PAGE_BYTES_MAX = 1_048_576
+EVENTS_PER_PAGE = 10_000
+GROUPS_PER_PAGE = 50
+TAGS_MAX = 50
+
+
+def event_bytes(message: str) -> int:
+    """Size of an event as CloudWatch counts it: UTF-8, and 26 bytes more."""
+    return EVENT_OVERHEAD_BYTES + (len(message) if message.isascii() else len(message.encode("utf-8", "replace")))
