@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tenantry.services.cloudformation import errors
+from tenantry.services.cloudformation.resources.shape import LATER
 from tenantry.services.cloudformation.template import LANGUAGE_TRANSFORM, transforms
 
 Reference = Callable[[str, str | None], Any]
@@ -188,6 +189,8 @@ class Evaluator:
                 problem="Fn::Select requires a list argument with two elements: an integer index and a list"
             )
         index, items = self.text(argument[0], "Fn::Select index"), self._list(argument[1], "Fn::Select")
+        if any(isinstance(item, str) and LATER in item for item in items):
+            return LATER  # how many parts it will have is not known yet
         if not index.isdecimal() or int(index) >= len(items):
             raise errors.TEMPLATE_ERROR(problem=f"Fn::Select cannot select nonexistent value at index {index}")
         return items[int(index)]
@@ -202,6 +205,8 @@ class Evaluator:
                 "return value"
             )
         keys = [self.text(part, "Fn::FindInMap") for part in argument[:3]]
+        if any(LATER in key for key in keys):
+            return LATER
         found: Any = self._mappings
         for key in keys:
             found = found.get(key, NO_VALUE) if isinstance(found, dict) else NO_VALUE
@@ -219,6 +224,8 @@ class Evaluator:
         if not isinstance(argument, list) or len(argument) not in (2, 3):
             raise errors.TEMPLATE_ERROR(problem="every Fn::Cidr object requires an IP block, a count and optionally CIDR bits.")
         texts = [self.text(part, "Fn::Cidr") for part in argument]
+        if any(LATER in text for text in texts):
+            return [LATER]
         try:
             network = ipaddress.ip_network(texts[0])
             count, bits = int(texts[1]), int(texts[2]) if len(texts) == 3 else 8
