@@ -137,6 +137,7 @@ class Zygotes:
             layers=layers,
             environ=variables.common(function, self._endpoint),
             snapshot=function.init_mode == "snapshot",
+            hosts=tuple(entry.rpartition(":")[0] for entry in function.egress),
         )
 
     async def _close(self, entry: _Entry) -> None:

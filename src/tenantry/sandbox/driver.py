@@ -29,7 +29,8 @@ class ZygoteSpec:
     """A function version as the sandbox sees it.
 
     environ: what every environment of it has in common, reserved variables included; layers: unpacked layer directories, in
-    order; snapshot: import the user's module once, in the zygote; search: PYTHONPATH entries of the user's own.
+    order; snapshot: import the user's module once, in the zygote; hosts: the names
+    of its egress list, in order.
     """
 
     name: str
@@ -38,6 +39,8 @@ class ZygoteSpec:
     layers: tuple[Path, ...]
     environ: dict[str, str]
     snapshot: bool = False
+    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

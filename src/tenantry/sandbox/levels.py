@@ -85,7 +85,7 @@ class LinuxDriver:
             "environ": spec.environ if inside else {**spec.environ, "TMPDIR": str(temporary)},
             "tmp_mib": spec.tmp_mib,
             "tmp_inodes": spec.tmp_mib * 256,
-            "forwards": [[f"127.0.1.{index + 1}", port] for index, (_, port) in enumerate(spec.forwards)],
+            "forwards": [[tree.forward_address(index), port] for index, (_, port) in enumerate(spec.forwards)],
             "limits": {
                 "CORE": 0,
                 "NOFILE": spec.descriptors_max,

@@ -94,7 +94,7 @@ def draw(spec: ZygoteSpec) -> dict[str, Any]:
         "/dev/stdout": "/proc/self/fd/1",
         "/dev/stderr": "/proc/self/fd/2",
     }
-    return {"directories": directories, "binds": _outermost_first(binds), "files": _etc(), "links": links}
+    return {"directories": directories, "binds": _outermost_first(binds), "files": _etc(spec.hosts), "links": links}
 
 
 def _outermost_first(binds: list[tuple[str, str, bool]]) -> list[tuple[str, str, bool]]:
@@ -133,11 +133,17 @@ def _interpreter(program: Path) -> list[tuple[Path, Path]]:
     return [(prefix, prefix)]
 
 
-def _etc() -> dict[str, str]:
+def forward_address(index: int) -> str:
+    """The loopback address inside a sandbox that stands for the host at this place of the egress list."""
+    return f"127.0.1.{index + 1}"
+
+
+def _etc(hosts: tuple[str, ...]) -> dict[str, str]:
+    forwards = "".join(f"{forward_address(index)} {name}\n" for index, name in enumerate(hosts))
     return {
         "/etc/passwd": f"root:x:0:0:root:/root:/sbin/nologin\n{USER}:x:{UID}:{GID}::/home/{USER}:/sbin/nologin\n",
         "/etc/group": f"root:x:0:\n{USER}:x:{GID}:\n",
-        "/etc/hosts": "127.0.0.1 localhost\n",
+        "/etc/hosts": f"127.0.0.1 localhost\n{forwards}",
         "/etc/resolv.conf": "# no name server: outbound network is off unless the function's egress list names a host\n",
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     }
