@@ -200,7 +200,8 @@ def _become_runtime(order: dict[str, Any]) -> None:
         program = order["interpreter"]
         os.execve(program, [program, "-X", "utf8", "-S", "-s", "-B", order["bootstrap"]], environ)
     os.environ.update(order["environ"])
-    bootstrap.reseed()
+    if order["reseed"]:
+        bootstrap.reseed()
     bootstrap.run(os.environ["_HANDLER"])
 
 

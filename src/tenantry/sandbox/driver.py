@@ -40,7 +40,6 @@ class ZygoteSpec:
     environ: dict[str, str]
     snapshot: bool = False
     hosts: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

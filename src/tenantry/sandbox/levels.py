@@ -27,7 +27,7 @@ class LinuxDriver:
     """Level `process`, `namespace` or `exec`. Give `without` to switch single mechanisms off, as the controls of security
     tests do.
 
-    without: any of seccomp, landlock, cgroup. Raises SandboxError when the level needs something this host does not have.
+    without: any of seccomp, landlock, cgroup, limits, reseed. Raises SandboxError when the level needs something this host does not have.
     """
 
     def __init__(
@@ -86,7 +86,10 @@ class LinuxDriver:
             "tmp_mib": spec.tmp_mib,
             "tmp_inodes": spec.tmp_mib * 256,
             "forwards": [[tree.forward_address(index), port] for index, (_, port) in enumerate(spec.forwards)],
-            "limits": {
+            "reseed": "reseed" not in self._without,
+            "limits": {}
+            if "limits" in self._without
+            else {
                 "CORE": 0,
                 "NOFILE": spec.descriptors_max,
                 "NPROC": spec.processes_max,

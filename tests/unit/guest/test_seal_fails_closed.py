@@ -47,6 +47,7 @@ def order(**changes):
         "interpreter": "/bin/true",
         "bootstrap": "x",
         "path": "",
+        "reseed": True,
         **changes,
     }
 
