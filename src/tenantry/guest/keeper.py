@@ -35,7 +35,7 @@ def run(
     """Be the keeper until the environment ends. Never returns; the process exits 0 when told to, 113 when sealing failed."""
     step = "descriptors"
     try:
-        channel, mapper, cgroups = _arrange(kernel, channel, output, mapper, cgroups)
+        channel, mapper, cgroups = _arrange(kernel, channel, output, mapper, cgroups, order["descriptors"])
         for step, action in _steps(kernel, order, channel, mapper, cgroups):
             action()
         step = "start"
@@ -69,7 +69,7 @@ def _steps(
 
 
 def _arrange(
-    kernel: Kernel, channel: socket.socket, output: int, mapper: socket.socket | None, cgroups: list[int]
+    kernel: Kernel, channel: socket.socket, output: int, mapper: socket.socket | None, cgroups: list[int], close: bool
 ) -> tuple[socket.socket, socket.socket | None, list[int]]:
     """Keep exactly: 0 nothing, 1 and 2 output, 3 output again (framed log records), 4 control, 5 mapper, 6.. cgroups.
 
@@ -81,7 +81,8 @@ def _arrange(
     high = [_dup_above(descriptor, 64) for descriptor in wanted]  # out of the way of the numbers used below
     for number, descriptor in enumerate(high):
         os.dup2(descriptor, number, inheritable=number <= _TELEMETRY)
-    kernel.close_range(len(wanted))
+    if close:
+        kernel.close_range(len(wanted))
     channel = socket.socket(fileno=_CONTROL)
     if mapper is None:
         os.close(_MAPPER)
@@ -144,14 +145,17 @@ def _keep(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> None
         for descriptor, _ in poller.poll():
             if descriptor == wakened.fileno():
                 wakened.recv(4096)
-                runtime = _reap(channel, runtime)
+                runtime = _reap(channel, runtime, order["reaping"])
                 continue
             received = wire.receive(channel)
             if received is None:
                 _kill_all()
                 return
             if received[0].get("do") == "reset":
-                _kill_all()
+                if order["sweeping"]:
+                    _kill_all()
+                elif runtime is not None:
+                    os.kill(runtime, signal.SIGKILL)
                 runtime = _start(kernel, order, channel, (waker, wakened))
 
 
@@ -225,12 +229,12 @@ def _kill_all() -> None:
             os.waitpid(child, 0)
 
 
-def _reap(channel: socket.socket, runtime: int | None) -> int | None:
+def _reap(channel: socket.socket, runtime: int | None, everyone: bool) -> int | None:
     """Collect every child that has ended; tell the platform about the runtime. Returns the runtime's pid, None once it is
     gone."""
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1 if everyone or runtime is None else runtime, os.WNOHANG)
         except ChildProcessError:
             return runtime
         if pid == 0:

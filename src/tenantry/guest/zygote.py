@@ -109,8 +109,9 @@ def _launch(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> No
 def _reaper(kernel: Kernel, order: dict[str, Any], channel: socket.socket, leash: socket.socket) -> None:
     kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    with open("/proc/sys/kernel/ns_last_pid", "w") as file:
-        file.write(str(_ZYGOTE_PID))
+    if order["far_pid"]:
+        with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+            file.write(str(_ZYGOTE_PID))
     asked, mapper = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     zygote = os.fork()
     if zygote == 0:
@@ -185,7 +186,8 @@ def _map(asked: socket.socket) -> bool:
 
 def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper: socket.socket | None) -> None:
     """Be the zygote: warm up, say so, clone on request."""
-    os.environ.clear()
+    if order["environment"]:
+        os.environ.clear()
     os.environ.update(order["environ"])
     sys.path[:] = [entry for entry in order["path"].split(":") if entry] + sys.path[1:]
     os.chdir(order["cwd"])

@@ -91,6 +91,10 @@ async def _first_request(events: Recorder) -> tuple[socket.socket, bytes]:
         return connection, await loop.sock_recv(connection, 65_536)
 
 
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def _written(descriptor: int) -> str:
     with open(descriptor, "rb") as pipe:
         return pipe.read().decode()
@@ -227,11 +231,11 @@ async def zygote_gone(driver: Driver, folder: Path) -> None:
     """A zygote that has been closed refuses to fork, and leaves no descriptor behind doing so."""
     zygote = await _zygote(driver, folder, "def handler(event, context): ...")
     await zygote.close()
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = _descriptors()
     try:
         _, reading = _fork(zygote, Recorder())
     except SandboxError:
-        assert len(list(Path("/proc/self/fd").iterdir())) <= before, "descriptors were left behind"
+        assert _descriptors() <= before, "descriptors were left behind"
         return
     os.close(reading)
     raise AssertionError("a closed zygote made an environment")

@@ -21,13 +21,19 @@ _READABLE = ("/",)
 _WRITABLE = ("/tmp",)  # noqa: S108 - a path inside the sandbox
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _FILE_SIZE_SLACK = 1 << 20
+_INODES_PER_MIB = 64
+
+MECHANISMS = frozenset(
+    {"seccomp", "landlock", "cgroup", "limits", "reseed", "zygote pid", "descriptors", "environment", "reaping", "sweeping"}
+)
 
 
 class LinuxDriver:
     """Level `process`, `namespace` or `exec`. Give `without` to switch single mechanisms off, as the controls of security
     tests do.
 
-    without: any of seccomp, landlock, cgroup, limits, reseed. Raises SandboxError when the level needs something this host does not have.
+    without: any of MECHANISMS. Raises SandboxError when the level needs something this host does
+    not have.
     """
 
     def __init__(
@@ -43,6 +49,9 @@ class LinuxDriver:
         self._namespaces = level != "process"
         self._kernel = kernel or Kernel()
         self._rootless = os.geteuid() != 0 if rootless is None else rootless
+        unknown = without - MECHANISMS
+        if unknown:
+            raise ValueError(f"unknown mechanisms {sorted(unknown)}; known are {sorted(MECHANISMS)}")
         self._without = without
         self.cgroups, self.cgroup_problem = self._open_cgroups()
         if require_cgroups and self.cgroups is None:
@@ -64,7 +73,7 @@ class LinuxDriver:
         """See driver.Driver."""
         # 64 Ki ids of its own for each zygote, drawn from two billion that no person and no service has.
         ids = Ids(self._rootless, (secrets.randbelow(0x7000) + 0x1000) << 16)
-        zygote = start_zygote(spec.interpreter, ids, self._kernel)
+        zygote = start_zygote(spec.interpreter, ids, self._kernel, inherit="environment" in self._without)
         await zygote.begin(self._setup(spec))
         return LinuxZygote(self, spec, zygote, ids)
 
@@ -84,9 +93,9 @@ class LinuxDriver:
             "hostname": "sandbox",
             "environ": spec.environ if inside else {**spec.environ, "TMPDIR": str(temporary)},
             "tmp_mib": spec.tmp_mib,
-            "tmp_inodes": spec.tmp_mib * 256,
+            "tmp_inodes": spec.tmp_mib * _INODES_PER_MIB,
             "forwards": [[tree.forward_address(index), port] for index, (_, port) in enumerate(spec.forwards)],
-            "reseed": "reseed" not in self._without,
+            **{name: name not in self._without for name in ("reseed", "descriptors", "reaping", "sweeping")},
             "limits": {}
             if "limits" in self._without
             else {
@@ -136,6 +145,8 @@ class LinuxDriver:
             "cwd": tree.TASK_ROOT if self._namespaces else str(spec.code),
             "snapshot": spec.snapshot and self.level != "exec",
             "seccomp_zygote": self._zygote_filter,
+            "far_pid": "zygote pid" not in self._without,
+            "environment": "environment" not in self._without,
         }
 
     def _path(self, spec: ZygoteSpec) -> str:

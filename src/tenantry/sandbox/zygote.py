@@ -180,7 +180,7 @@ class ZygoteProcess:
             self.on_end()
 
 
-def start_zygote(interpreter: Path, ids: Ids, kernel: Kernel) -> ZygoteProcess:
+def start_zygote(interpreter: Path, ids: Ids, kernel: Kernel, *, inherit: bool = False) -> ZygoteProcess:
     """Start the launcher process of a zygote; `begin` must follow. The parent must be the thread that lives as long as the
     platform."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -192,7 +192,7 @@ def start_zygote(interpreter: Path, ids: Ids, kernel: Kernel) -> ZygoteProcess:
             stdout=subprocess.DEVNULL,
             stderr=None,
             pass_fds=(theirs.fileno(),),
-            env={"LANG": "C.UTF-8"},
+            env=None if inherit else {"LANG": "C.UTF-8"},
             cwd="/",
             start_new_session=True,
         )

@@ -48,6 +48,9 @@ def order(**changes):
         "bootstrap": "x",
         "path": "",
         "reseed": True,
+        "descriptors": True,
+        "reaping": True,
+        "sweeping": True,
         **changes,
     }
 
