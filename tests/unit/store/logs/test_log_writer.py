@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tenantry.store.logs import writer
 from tenantry.store.logs.writer import EVENTS, Writer, pack, unpack
 
