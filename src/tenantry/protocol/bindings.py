@@ -51,12 +51,12 @@ class Places:
     body: dict[str, Shape]
 
 
-def places(shape: Shape) -> Places:
-    """Sort a structure's members by their location."""
+def places(shape: Shape, *, answer: bool = False) -> Places:
+    """Sort a structure's members by their location. An answer has no path and no query string: such members are in its body."""
     found = Places({}, {}, {}, {}, {}, {})
     by_location = {
-        "uri": found.uri,
-        "querystring": found.querystring,
+        "uri": found.body if answer else found.uri,
+        "querystring": found.body if answer else found.querystring,
         "header": found.header,
         "headers": found.headers,
         "statusCode": found.status_code,

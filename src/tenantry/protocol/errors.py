@@ -19,6 +19,7 @@ import orjson
 from tenantry.model.errors import ServiceError
 from tenantry.model.http import Response
 from tenantry.protocol import cbor
+from tenantry.protocol.bindings import header_writer, places
 from tenantry.protocol.dialect import Dialect
 from tenantry.protocol.model import ServiceModel, Shape
 from tenantry.protocol.trees import TreeCodec
@@ -103,16 +104,11 @@ class _TreeErrors:
 
     def _fill(self, shape: Shape, error: ServiceError, tree: dict[str, Any], headers: list[tuple[str, str]]) -> None:
         value = error_value(shape, error)
-        in_body = {}
-        for name, member in shape.members().items():
-            if member.get("location") == "header":
-                if value.get(name) is not None:
-                    headers.append((member.get("locationName", name), str(value[name])))
-            elif name == "Type":
-                tree[name] = value[name]  # AWS puts it first
-            else:
-                in_body[name] = member
-        tree.update(self._codec.members_writer(in_body)(value))
+        found = places(shape, answer=True)
+        header_writer(found)(value, headers)
+        if "Type" in found.body:
+            tree["Type"] = value["Type"]  # AWS puts it first
+        tree.update(self._codec.members_writer(found.body)(value))
         if not any(name.lower() == "message" for name in tree) and error.message:
             tree[self._message_member] = error.message
 
@@ -128,16 +124,18 @@ class _XmlErrors:
 
     def write(self, error: ServiceError, request_id: str, method: str, path: str) -> Response:
         shape = self._service.errors.get(error.code)
+        headers = [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id), *further_headers(error)]
         code = (shape.get("error") or {}).get("code", shape.name) if shape is not None else error.code
         out = [f"<ErrorResponse{self._namespace}>\n  <Error>\n    <Type>{'Sender' if error.sender else 'Receiver'}</Type>"]
         out.append(f"\n    <Code>{escape(code)}</Code>")
         if error.message:
             out.append(f"\n    <Message>{escape(error.message)}</Message>")
         if shape is not None:
-            members = {name: member for name, member in shape.members().items() if name.lower() not in ("message", "type")}
+            found = places(shape, answer=True)
+            members = {name: member for name, member in found.body.items() if name.lower() not in ("message", "type")}
             self._codec.members_writer(members)(error.members, out)
+            header_writer(found)(error.members, headers)
         out.append(f"\n  </Error>\n  <RequestId>{escape(request_id)}</RequestId>\n</ErrorResponse>\n")
-        headers = [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id), *further_headers(error)]
         return Response(error.status, headers, b"" if method in _BODILESS else "".join(out).encode(errors="replace"))
 
 

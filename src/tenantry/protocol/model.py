@@ -133,6 +133,10 @@ class ServiceModel:
         """The shape a reference points at, with the reference's own traits laid over it."""
         name = reference["shape"]
         traits = self._shapes[name]
+        if "locationName" in traits:
+            # A shape's own name is for documents that it is the root of; as a member it is called by the member's.
+            traits = {**traits, "rootName": traits["locationName"]}
+            del traits["locationName"]
         if len(reference) > 1:
             traits = {**traits, **reference}
         return Shape(self, name, traits)

@@ -136,7 +136,7 @@ class Serializers:
         status = operation.response_code
         if shape is None:
             return lambda result, request_id: _finish(result, status, ids(request_id), b"")
-        members = places(shape)
+        members = places(shape, answer=True)
         write_headers = header_writer(members)
         status_member = next(iter(members.status_code), None)
         body, content_type = self._rest_body(operation, shape, members, protocol)
@@ -200,7 +200,7 @@ class Serializers:
 
     def _root(self, operation: Operation, shape: Shape) -> str:
         given = S3_ROOTS.get(operation.name) if self._s3 else None
-        return given or str(shape.get("locationName", shape.name))
+        return given or str(shape.get("locationName") or shape.get("rootName") or shape.name)
 
     def _xml_payload(self, operation: Operation, name: str, shape: Shape) -> BodyWriter:
         write = self._xml.writer(self._in_namespace(shape), self._root(operation, shape))
@@ -219,12 +219,13 @@ class Serializers:
         root = self._root(operation, shape)
         namespace = self._in_namespace(shape).get("xmlNamespace")
         uri = namespace.get("uri") if isinstance(namespace, dict) else namespace
-        opening = f"{DECLARATION}<{root}" + (f' xmlns="{escape(uri)}">' if uri else ">")
+        opening = f"{DECLARATION}<{root}" + (f' xmlns="{escape(uri)}"' if uri else "")
         closing = f"</{root}>"
+        attributes = self._xml.attributes_writer(members)
         write = self._xml.members_writer(members)
 
         def body(result: dict[str, Any]) -> bytes:
-            out = [opening]
+            out = [opening, attributes(result), ">"]
             write(result, out)
             out.append(closing)
             return "".join(out).encode(errors="replace")

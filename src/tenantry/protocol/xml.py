@@ -31,6 +31,8 @@ from tenantry.protocol.scalars import (
 
 ElementReader = Callable[[Element], Any]
 ElementWriter = Callable[[Any, list[str]], None]
+Readers = dict[str, tuple[str, ElementReader]]
+"""By element name: the member, and what reads it (for a map's entries: a pair)."""
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -68,7 +70,7 @@ class XmlCodec:
     def __init__(self, *, milliseconds: bool = False) -> None:
         self._milliseconds = milliseconds
         self._readers: dict[str, ElementReader | None] = {}
-        self._contents: dict[str, tuple[Any, ElementWriter] | None] = {}
+        self._contents: dict[str, tuple[Callable[[dict[str, Any]], str], ElementWriter] | None] = {}
 
     # Reading
 
@@ -86,20 +88,7 @@ class XmlCodec:
 
     def members_reader(self, members: dict[str, Shape]) -> Callable[[Element, dict[str, Any]], None]:
         """Reads some members of a structure from its element into a dictionary."""
-        single: dict[str, tuple[str, ElementReader]] = {}
-        repeated: dict[str, tuple[str, ElementReader]] = {}
-        entries: dict[str, tuple[str, Callable[[Element], tuple[str, Any]]]] = {}
-        attributes: dict[str, str] = {}
-        for name, shape in members.items():
-            wire_name = element_name(shape, name)
-            if shape.get("xmlAttribute"):
-                attributes[_attribute_key(wire_name)] = name
-            elif shape.get("flattened") and shape.type == "list":
-                repeated[wire_name] = (name, self.reader(shape.element()))
-            elif shape.get("flattened") and shape.type == "map":
-                entries[wire_name] = (name, self._entry_reader(shape))
-            else:
-                single[wire_name] = (name, self.reader(shape))
+        single, repeated, entries, attributes = self._places(members)
 
         def read(element: Element, into: dict[str, Any]) -> None:
             for child in element:
@@ -111,15 +100,35 @@ class XmlCodec:
                     name, reader = repeated[tag]
                     into.setdefault(name, []).append(reader(child))
                 elif tag in entries:
-                    name, entry = entries[tag]
-                    key, value = entry(child)
-                    into.setdefault(name, {})[key] = value
+                    name, reader = entries[tag]
+                    into.setdefault(name, {}).update((reader(child),))
             for key, name in attributes.items():
                 text = element.get(key)
                 if text is not None:
                     into[name] = text
 
         return read
+
+    def _places(self, members: dict[str, Shape]) -> tuple[Readers, Readers, Readers, dict[str, str]]:
+        """Members by what they are in their structure's element: a child, several (a flattened list or map), an attribute."""
+        single: Readers = {}
+        repeated: Readers = {}
+        entries: Readers = {}
+        attributes: dict[str, str] = {}
+        aliases: Readers = {}
+        for name, shape in members.items():
+            wire_name = element_name(shape, name)
+            if shape.get("xmlAttribute"):
+                attributes[_attribute_key(wire_name)] = name
+            elif shape.get("flattened") and shape.type == "list":
+                repeated[wire_name] = (name, self.reader(shape.element()))
+                # Clients differ about a flattened list: some name its elements as its items are called.
+                aliases[element_name(shape.element(), wire_name)] = repeated[wire_name]
+            elif shape.get("flattened") and shape.type == "map":
+                entries[wire_name] = (name, self._entry_reader(shape))
+            else:
+                single[wire_name] = (name, self.reader(shape))
+        return single, {**aliases, **repeated}, entries, attributes
 
     def _structure_reader(self, shape: Shape) -> ElementReader:
         if shape.name in self._readers:
@@ -180,17 +189,24 @@ class XmlCodec:
 
         return write
 
+    def attributes_writer(self, members: dict[str, Shape]) -> Callable[[dict[str, Any]], str]:
+        """Writes the members that are attributes of their structure's element: ` name="value"`, or nothing."""
+        rows = [(name, element_name(shape, name)) for name, shape in members.items() if shape.get("xmlAttribute")]
+
+        def write(value: dict[str, Any]) -> str:
+            return "".join(f' {wire}="{escape(str(value[name]))}"' for name, wire in rows if value.get(name) is not None)
+
+        return write
+
     def _structure_writer(self, shape: Shape, name: str, namespace: str) -> ElementWriter:
         if shape.name not in self._contents:
             self._contents[shape.name] = None
             members = shape.members()
-            attributes = [(key, element_name(member, key)) for key, member in members.items() if member.get("xmlAttribute")]
-            self._contents[shape.name] = (attributes, self.members_writer(members))
+            self._contents[shape.name] = (self.attributes_writer(members), self.members_writer(members))
 
         def write(value: dict[str, Any], out: list[str]) -> None:
             attributes, content = self._contents[shape.name]  # type: ignore[misc]  # compiled by then
-            extra = "".join(f' {wire}="{escape(str(value[key]))}"' for key, wire in attributes if value.get(key) is not None)
-            out.append(f"<{name}{namespace}{extra}>")
+            out.append(f"<{name}{namespace}{attributes(value)}>")
             content(value, out)
             out.append(f"</{name}>")
 
