@@ -33,7 +33,6 @@ _TOO_NEW_MS = 2 * 3_600_000
 _TOO_OLD_MS = 14 * DAY_MS
 _SCANNED_MAX = 100_000  # events looked at for one page; beyond it a page may hold fewer events than asked for, even none
 _SCAN_SECONDS_MAX = 1.0
-_CHECK_EVERY = 256
 _GET_TOKEN = re.compile(r"([fb])/(\d{56})/s", re.ASCII)
 _FIRST = Position(0, 0)
 
@@ -164,7 +163,7 @@ class Events(Base):
         found: list[Event] = []
         size, last, deadline = 0, None, self._clock.monotonic() + _SCAN_SECONDS_MAX
         for number, event in enumerate(events):
-            if number >= _SCANNED_MAX or (number % _CHECK_EVERY == 0 and number and self._clock.monotonic() > deadline):
+            if number >= _SCANNED_MAX or (number and self._clock.monotonic() > deadline):
                 return _Page(found, last)
             if matches(event.message):
                 size += event_bytes(event.message)

@@ -217,6 +217,7 @@ class Automaton:
         for branch in branches:
             self._add(branch)
         self._steps: dict[tuple[int, str], int] = {}
+        self._readers: dict[str, int] = {}
 
     def search(self, text: str) -> bool:
         """Whether a match occurs in the text."""
@@ -240,14 +241,21 @@ class Automaton:
         if state != -1:
             for place in _bits(state):
                 candidates |= self._follows[place]
-        following = 0
-        for place in _bits(candidates):
-            if self._reads[place](char):
-                following |= 1 << place
+        following = candidates & self._readers_of(char)
         if len(self._steps) >= _REMEMBERED_MAX:
             self._steps.clear()
         self._steps[state, char] = following
         return following
+
+    def _readers_of(self, char: str) -> int:
+        """The places that read a character."""
+        readers = self._readers.get(char)
+        if readers is None:
+            readers = sum(1 << place for place, reads in enumerate(self._reads) if reads(char))
+            if len(self._readers) >= _REMEMBERED_MAX:
+                self._readers.clear()
+            self._readers[char] = readers
+        return readers
 
     def _add(self, branch: _Branch) -> None:
         places: list[tuple[str, bool, bool]] = []  # its class, may be left out, may repeat
