@@ -88,7 +88,7 @@ class Planner:
             parameters=chosen,
             no_echo=parameters.no_echo(template),
             capabilities=capabilities,
-            tags=checked_tags(params["Tags"]) if "Tags" in params or previous is None else previous.tags,
+            tags=previous.tags if previous is not None and "Tags" not in params else checked_tags(params.get("Tags", [])),
             description=template.get("Description"),
             notification_arns=tuple(params.get("NotificationARNs", previous.notification_arns if previous else ())),
             role_arn=params.get("RoleARN", previous.role_arn if previous else None),

@@ -74,9 +74,10 @@ class Scope:
     claim: Callable[[str], None]
 
     async def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
-        """Call an operation of a service; members that are None are left out."""
+        """Call an operation of a service; members that are None are left out, of what is sent and of the answer."""
         given = {name: value for name, value in params.items() if value is not None}
-        return await self.operations.call(service, operation, given, self.ctx)
+        answer: dict[str, Any] = _present(await self.operations.call(service, operation, given, self.ctx))
+        return answer
 
     async def call_unless_gone(self, service: str, operation: str, **params: Any) -> dict[str, Any] | None:
         """Call an operation; None where the service says that the thing is not there."""
@@ -159,6 +160,13 @@ class Base:
 def not_found(error: ServiceError) -> bool:
     """Whether a refusal says that the thing is not there."""
     return error.status == 404 or error.code.startswith("NoSuch") or error.code.endswith(("NotFound", "NotFoundException"))
+
+
+def _present(value: Any) -> Any:
+    """An answer as it would be after the wire, which carries no member that is None."""
+    if isinstance(value, dict):
+        return {name: _present(item) for name, item in value.items() if item is not None}
+    return [_present(item) for item in value] if isinstance(value, list) else value
 
 
 def document(value: Any) -> str:
