@@ -122,6 +122,7 @@ class ChangeSetOperations(Core):
             else:
                 self._saga.begin_update(stack, change_set.desired, ctx.endpoint, token, change_set.key)
         self._start(stack.key)
+        await self._soon(stack.key)
         return {}
 
     @operation("DeleteChangeSet")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 import uuid
@@ -48,6 +50,7 @@ class Core:
         spawn: Spawn,
         *,
         rewrite_outputs: bool,
+        answer_after_s: float = 0.0,
     ) -> None:
         self._store = store
         self._saga = saga
@@ -56,6 +59,8 @@ class Core:
         self._clock = clock
         self._spawn = spawn
         self._rewrite_outputs = rewrite_outputs
+        self._answer_after_s = answer_after_s
+        self._under_way: dict[str, asyncio.Event] = {}
 
     def _known(self, ctx: Context, name_or_id: str) -> Stack:
         """A stack by name or ARN. Raises ValidationError in the words that `sam` looks for."""
@@ -115,11 +120,27 @@ class Core:
 
     def _start(self, stack_key: str, skip: tuple[str, ...] = ()) -> None:
         """Run a stack's operation in the background."""
-        self._spawn(self._operate(stack_key, skip))
+        done = self._under_way[stack_key] = asyncio.Event()
+        self._spawn(self._operate(stack_key, skip, done))
 
-    async def _operate(self, stack_key: str, skip: tuple[str, ...]) -> None:
+    async def _soon(self, stack_key: str) -> None:
+        """Hold the answer until the operation has ended, a little while at most.
+
+        Clients ask how it went at once, and then only every 30 seconds: an operation of milliseconds should not cost them that.
+        """
+        done = self._under_way.get(stack_key)
+        if done is not None and self._answer_after_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._answer_after_s):
+                    await done.wait()
+
+    async def _operate(self, stack_key: str, skip: tuple[str, ...], done: asyncio.Event) -> None:
         try:
             await self._saga.run(stack_key, skip)
         except Exception:
             # The journal stays, so the next start of the platform takes it up; the platform itself must go on.
             log.exception("the operation of stack %s broke off", stack_key)
+        finally:
+            done.set()
+            if self._under_way.get(stack_key) is done:
+                del self._under_way[stack_key]

@@ -35,6 +35,7 @@ class CloudFormationService(StackOperations, ChangeSetOperations, ReadingOperati
 
     spawn: takes a coroutine and runs it in the background; the caller cancels it at shutdown, which a later `recover` mends.
     rewrite_outputs: whether outputs that name an API of ours are shown with an address that works here.
+    answer_after_s: how long deletions and executions may hold their answer to give it when all is done.
     """
 
     name = "cloudformation"
@@ -48,13 +49,16 @@ class CloudFormationService(StackOperations, ChangeSetOperations, ReadingOperati
         transformer: Transformer,
         *,
         rewrite_outputs: bool = True,
+        answer_after_s: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         types: Mapping[str, ResourceType] = RESOURCE_TYPES,
     ) -> None:
         store = Store(documents, clock)
         saga = Saga(store, types, operations, clock, sleep)
         planner = Planner(store, saga, types, operations, transformer)
-        super().__init__(store, saga, planner, operations, clock, spawn, rewrite_outputs=rewrite_outputs)
+        super().__init__(
+            store, saga, planner, operations, clock, spawn, rewrite_outputs=rewrite_outputs, answer_after_s=answer_after_s
+        )
 
     def recover(self) -> list[str]:
         """Take up interrupted operations: what was on its way forward is rolled back. Returns the names of their stacks.

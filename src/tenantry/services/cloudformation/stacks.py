@@ -103,6 +103,7 @@ class StackOperations(Core):
         token = params.get("ClientRequestToken")
         self._saga.begin_delete(self._with_token(stack, params, "DeleteStack"), ctx.endpoint, token, retain)
         self._start(stack.key)
+        await self._soon(stack.key)
         return {}
 
     @operation("CancelUpdateStack")
