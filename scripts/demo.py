@@ -140,8 +140,8 @@ def play(console: Console, platform: Platform) -> list[Row]:
     with step(console, "starting tenantry on a free port, with data of its own"):
         try:
             platform.start()
-        except RuntimeError as error:
-            raise DemoError(str(error)) from None
+        except RuntimeError:
+            raise DemoError("tenantry did not come up; the end of its log:") from None
     app = platform.folder / "tenant-counter"
     shutil.copytree(EXAMPLE, app, ignore=shutil.ignore_patterns(".aws-sam", "samconfig.toml"))
     with step(console, "sam build"):
