@@ -24,7 +24,7 @@ from tenantry.services.apigateway.access_log import write_line
 from tenantry.services.apigateway.authorize import RefusedError
 from tenantry.services.apigateway.call import Call, HeaderNames
 from tenantry.services.apigateway.custom import ConfigurationError, UnsupportedMediaTypeError
-from tenantry.services.apigateway.deadline import Deadline
+from tenantry.services.apigateway.deadline import Deadlines
 from tenantry.services.apigateway.engines import Engines
 from tenantry.services.apigateway.event import SecondClock
 from tenantry.services.apigateway.gateway import Gateway
@@ -52,6 +52,7 @@ class DataPlane:
         self._ids = Ids()
         self._names = HeaderNames()
         self._seconds = SecondClock()
+        self._deadlines = Deadlines()
         self._engines = Engines()
         self._builtin = Gateway()
         self._compiled: dict[tuple[str, str], CompiledStage] = {}
@@ -126,7 +127,7 @@ class DataPlane:
         if not route.post:
             raise ConfigurationError("Lambda is invoked with POST")
         invocation = self._invocation(call, route, route.event.render(call))
-        with Deadline(route.timeout_s):
+        with self._deadlines.within(route.timeout_s):
             result = await self._invoker.invoke(invocation)
         if result.function_error is not None:
             raise MalformedError("the function failed")
@@ -140,7 +141,7 @@ class DataPlane:
         payload = route.custom.request(call, context)
         override = context["requestOverride"]["header"]
         invocation = self._invocation(call, route, payload.encode(), override)
-        with Deadline(route.timeout_s):
+        with self._deadlines.within(route.timeout_s):
             result = await self._invoker.invoke(invocation)
         text = result.payload.decode("utf-8", "replace")
         error = _function_error(text) if result.function_error is not None else None

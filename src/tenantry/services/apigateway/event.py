@@ -12,10 +12,15 @@ import orjson
 
 from tenantry.services.apigateway.call import Call, request_time
 
+_HEADERS = (
+    b'"headers":{"X-Amzn-Trace-Id":%b,"X-Forwarded-For":%b,"X-Forwarded-Port":"443","X-Forwarded-Proto":"https"%b,'
+    b'"multiValueHeaders":{"X-Amzn-Trace-Id":[%b],"X-Forwarded-For":[%b],"X-Forwarded-Port":["443"],'
+    b'"X-Forwarded-Proto":["https"]%b,'
+)
 _IDENTITY = (
-    b'{"cognitoIdentityPoolId":null,"accountId":null,"cognitoIdentityId":null,"caller":null,"sourceIp":%b,'
+    b'"identity":{"cognitoIdentityPoolId":null,"accountId":null,"cognitoIdentityId":null,"caller":null,"sourceIp":%b,'
     b'"principalOrgId":null,"accessKey":null,"cognitoAuthenticationType":null,"cognitoAuthenticationProvider":null,'
-    b'"userArn":null,"userAgent":%b,"user":null}'
+    b'"userArn":null,"userAgent":%b,"user":null},'
 )
 _dumps = orjson.dumps
 
@@ -38,7 +43,7 @@ class SecondClock:
 
 
 class EventTemplate:
-    """The event of one route: one template with places for what each request brings."""
+    """The event of one route: one template with places for what each request brings (`%%` where it is itself made from one)."""
 
     __slots__ = ("_binary", "_event", "_inner", "_seconds")
 
@@ -50,18 +55,21 @@ class EventTemplate:
         operation = b',"operationName":' + text["operationName"] if "operationName" in text else b""
         self._binary = binary
         self._seconds = seconds
-        self._inner = b"".join((
-            b'"resource":', text["resourcePath"], b',"path":%b,"httpMethod":', text["httpMethod"],
-            b',"headers":{"X-Amzn-Trace-Id":%b,"X-Forwarded-For":%b,"X-Forwarded-Port":"443","X-Forwarded-Proto":"https"%b',
-            b',"multiValueHeaders":{"X-Amzn-Trace-Id":[%b],"X-Forwarded-For":[%b],"X-Forwarded-Port":["443"],'
-            b'"X-Forwarded-Proto":["https"]%b',
-            b',"queryStringParameters":%b,"multiValueQueryStringParameters":%b,"pathParameters":%b,"stageVariables":', variables,
-            b',"requestContext":{"resourceId":', text["resourceId"], b',"resourcePath":', text["resourcePath"], operation,
-            b',"httpMethod":', text["httpMethod"], b',"extendedRequestId":"%b","requestTime":"%b","path":"/', text["stage"][1:-1],
-            b'%b,"accountId":', text["accountId"], b',"protocol":"HTTP/1.1","stage":', text["stage"],
-            b',"domainPrefix":', text["domainPrefix"], b',"requestTimeEpoch":%d,"requestId":"%b","identity":', _IDENTITY,
-            b',"domainName":', text["domainName"], b',"deploymentId":', text["deploymentId"], b',"apiId":', text["apiId"], b"%b}",
-        ))  # fmt: skip
+        self._inner = b"".join(
+            (
+                b'"resource":%b,"path":%%b,"httpMethod":%b,' % (text["resourcePath"], text["httpMethod"]),
+                _HEADERS,
+                b'"queryStringParameters":%b,"multiValueQueryStringParameters":%b,"pathParameters":%b,',
+                b'"stageVariables":%b,"requestContext":{"resourceId":%b,' % (variables, text["resourceId"]),
+                b'"resourcePath":%b%b,"httpMethod":%b,' % (text["resourcePath"], operation, text["httpMethod"]),
+                b'"extendedRequestId":"%%b","requestTime":"%%b","path":"/%b%%b,' % text["stage"][1:-1],
+                b'"accountId":%b,"protocol":"HTTP/1.1","stage":%b,' % (text["accountId"], text["stage"]),
+                b'"domainPrefix":%b,"requestTimeEpoch":%%d,"requestId":"%%b",' % text["domainPrefix"],
+                _IDENTITY,
+                b'"domainName":%b,"deploymentId":%b,' % (text["domainName"], text["deploymentId"]),
+                b'"apiId":%b%%b}' % text["apiId"],
+            )
+        )
         self._event = b"{" + self._inner + b',"body":%b,"isBase64Encoded":%b}'
 
     def render(self, call: Call) -> bytes:

@@ -30,7 +30,7 @@ from tenantry.services.apigateway.records import (
     Resource,
     shape,
 )
-from tenantry.services.apigateway.store import Store
+from tenantry.services.apigateway.store import Known
 from tenantry.services.apigateway.targets import check_lambda_uri
 from tenantry.services.apigateway.templates import check_template
 from tenantry.services.operation import Context, operation
@@ -86,7 +86,7 @@ class Methods(Base):
         method = new_method(params)
         if method.http_method in resource.resource_methods:
             raise errors.METHOD_EXISTS()
-        check_method(self._store, f"{ctx.region}/{params['restApiId']}/", method)
+        check_method(method, self._known(ctx, params))
         self._keep(ctx, params, resource, method)
         return shape(method)
 
@@ -100,7 +100,7 @@ class Methods(Base):
         """Change a method's own members."""
         resource, method = self._method(ctx, params)
         method = patch(method, params.get("patchOperations"), _METHOD_PATCHES)
-        check_method(self._store, f"{ctx.region}/{params['restApiId']}/", method)
+        check_method(method, self._known(ctx, params))
         self._keep(ctx, params, resource, method)
         return shape(method)
 
@@ -214,6 +214,9 @@ class Methods(Base):
         self._keep(ctx, params, resource, replace(method, method_integration=integration))
         return {}
 
+    def _known(self, ctx: Context, params: dict[str, Any]) -> Known:
+        return self._store.known(f"{ctx.region}/{params['restApiId']}/")
+
     def _resource(self, ctx: Context, params: dict[str, Any]) -> Resource:
         return self._store.resource(ctx.region, params["restApiId"], params["resourceId"])
 
@@ -238,7 +241,7 @@ class Methods(Base):
     def _keep_method_response(
         self, ctx: Context, params: dict[str, Any], resource: Resource, method: Method, response: MethodResponse
     ) -> None:
-        check_method_response(self._store, f"{ctx.region}/{params['restApiId']}/", response)
+        check_method_response(response, self._known(ctx, params))
         responses = {**method.method_responses, response.status_code: response}
         self._keep(ctx, params, resource, replace(method, method_responses=responses))
 
@@ -273,10 +276,10 @@ def new_method(params: dict[str, Any]) -> Method:
     )
 
 
-def check_method(store: Store, prefix: str, method: Method) -> None:
-    """Refuse a method whose parts do not fit its API (`prefix` of its keys), or whose security would not be enforced."""
+def check_method(method: Method, known: Known) -> None:
+    """Refuse a method that refers to what its API does not have, or whose security would not be enforced."""
     if method.authorization_type == "CUSTOM":
-        if f"{prefix}{method.authorizer_id}" not in store.authorizers:
+        if method.authorizer_id not in known.authorizers:
             raise errors.UNKNOWN_AUTHORIZER()
     elif method.authorization_type != "NONE":
         raise errors.unsupported(f"authorizationType {method.authorization_type}: it would not be enforced")
@@ -284,13 +287,13 @@ def check_method(store: Store, prefix: str, method: Method) -> None:
         if not REQUEST_PARAMETER.fullmatch(name):
             raise errors.BAD_EXPRESSION(expression=name)
     for name in method.request_models.values():
-        if f"{prefix}{name}" not in store.models:
+        if name not in known.models:
             raise errors.UNKNOWN_MODEL(name=name)
-    if method.request_validator_id and f"{prefix}{method.request_validator_id}" not in store.validators:
+    if method.request_validator_id and method.request_validator_id not in known.validators:
         raise errors.UNKNOWN_VALIDATOR()
 
 
-def check_method_response(store: Store, prefix: str, response: MethodResponse) -> None:
+def check_method_response(response: MethodResponse, known: Known) -> None:
     """Refuse a declared response that does not fit."""
     if not _STATUS.fullmatch(response.status_code):
         raise errors.BAD_STATUS_CODE(value=response.status_code)
@@ -298,7 +301,7 @@ def check_method_response(store: Store, prefix: str, response: MethodResponse) -
         if not RESPONSE_HEADER.fullmatch(name):
             raise errors.BAD_EXPRESSION(expression=name)
     for name in response.response_models.values():
-        if f"{prefix}{name}" not in store.models:
+        if name not in known.models:
             raise errors.UNKNOWN_MODEL(name=name)
 
 

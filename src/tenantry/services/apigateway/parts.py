@@ -14,7 +14,7 @@ from tenantry.services.apigateway.base import Base, page
 from tenantry.services.apigateway.gateway import DEFAULTS, GATEWAY_PARAMETER, default_record
 from tenantry.services.apigateway.patch import entry, flag, patch, text
 from tenantry.services.apigateway.records import GatewayResponse, Method, Model, RequestValidator, shape
-from tenantry.services.apigateway.store import CHILD_ID_LENGTH, Store, new_id
+from tenantry.services.apigateway.store import CHILD_ID_LENGTH, new_id
 from tenantry.services.operation import Context, operation
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9]{1,255}")
@@ -47,11 +47,9 @@ class Parts(Base):
             schema=params.get("schema"),
         )
         key = f"{ctx.region}/{api.id}/{model.name}"
-        if not _MODEL_NAME.fullmatch(model.name):
-            raise errors.BAD_MODEL_NAME(name=model.name)
         if key in self._store.models:
             raise errors.MODEL_EXISTS()
-        check_model(self._store, f"{ctx.region}/{api.id}/", model)
+        check_model(model, self._store.known(f"{ctx.region}/{api.id}/").models)
         self._store.models.put(key, model)
         return shape(model)
 
@@ -71,7 +69,7 @@ class Parts(Base):
         """Change a model."""
         model = patch(self._model(ctx, params), params.get("patchOperations"), _MODEL_PATCHES)
         prefix = f"{ctx.region}/{params['restApiId']}/"
-        check_model(self._store, prefix, model)
+        check_model(model, self._store.known(prefix).models)
         self._store.models.put(prefix + model.name, model)
         return shape(model)
 
@@ -204,8 +202,10 @@ class Parts(Base):
 _REFERENCE = re.compile(r"https://apigateway\.amazonaws\.com/restapis/([a-z0-9]+)/models/([A-Za-z0-9]+)")
 
 
-def check_model(store: Store, prefix: str, model: Model) -> None:
+def check_model(model: Model, models: frozenset[str]) -> None:
     """Refuse a model whose schema is not a JSON object, or refers to a model the API does not have."""
+    if not _MODEL_NAME.fullmatch(model.name):
+        raise errors.BAD_MODEL_NAME(name=model.name)
     if model.schema is None:
         return
     try:
@@ -218,7 +218,7 @@ def check_model(store: Store, prefix: str, model: Model) -> None:
         found = _REFERENCE.fullmatch(reference.partition("#")[0])
         if reference.startswith("#") or (found and found[2] == model.name):
             continue
-        if found is None or f"{prefix}{found[2]}" not in store.models:
+        if found is None or found[2] not in models:
             raise errors.UNKNOWN_REF(ref=reference)
 
 

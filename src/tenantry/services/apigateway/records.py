@@ -212,4 +212,4 @@ def shape(record: Record, *without: str) -> dict[str, Any]:
 def _pruned(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _pruned(item) for key, item in value.items() if item is not None and item != {}}
-    return value
+    return list(value) if isinstance(value, tuple) else value

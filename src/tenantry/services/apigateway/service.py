@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tenantry.model.clock import Clock
-from tenantry.services.apigateway.apis import Apis
 from tenantry.services.apigateway.authorizers import Authorizers
 from tenantry.services.apigateway.deployments import Deployments
+from tenantry.services.apigateway.imports import Imports
 from tenantry.services.apigateway.methods import Methods
 from tenantry.services.apigateway.parts import Parts
 from tenantry.services.apigateway.resources import Resources
@@ -13,7 +13,7 @@ from tenantry.services.apigateway.store import Store
 from tenantry.store.documents import Documents
 
 
-class ApiGatewayService(Apis, Resources, Methods, Parts, Authorizers, Deployments):
+class ApiGatewayService(Imports, Resources, Methods, Parts, Authorizers, Deployments):
     """API Gateway's operations over `documents`. `store` is what the data plane reads."""
 
     name = "apigateway"

@@ -6,6 +6,7 @@ The data plane reads the same collections: a stage record that is still the same
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from tenantry.services.apigateway import errors
@@ -29,6 +30,15 @@ CHILD_ID_LENGTH = 6
 def new_id(length: int) -> str:
     """A random id of lower-case letters and digits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a method or a model may refer to in its API."""
+
+    models: frozenset[str]
+    validators: frozenset[str] = frozenset()
+    authorizers: frozenset[str] = frozenset()
 
 
 class Store:
@@ -77,6 +87,14 @@ class Store:
         if resource is None:
             raise errors.NO_RESOURCE()
         return resource
+
+    def known(self, prefix: str) -> Known:
+        """What the API whose keys begin with `prefix` has to refer to."""
+        return Known(
+            models=frozenset(item.name for item in self.models.values(prefix)),
+            validators=frozenset(item.id for item in self.validators.values(prefix)),
+            authorizers=frozenset(item.id for item in self.authorizers.values(prefix)),
+        )
 
     def new_api_id(self) -> str:
         """An id no API has."""

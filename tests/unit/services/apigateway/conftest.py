@@ -32,7 +32,7 @@ def uri(function: str = FUNCTION) -> str:
 
 @dataclass
 class Recorder:
-    """An Invoker that remembers what it was asked and answers as told: a payload, an exception, or a function of the request."""
+    """An Invoker that remembers what it was asked and answers as told: a payload, an exception, or a function."""
 
     answer: Any = field(default_factory=lambda: {"statusCode": 200, "body": "ok"})
     function_error: str | None = None

@@ -1,4 +1,4 @@
-"""Numbered checks of aws-behaviour 8, 53 to 70, against a function double: what is asked of Lambda, and what the client gets."""
+"""Numbered checks of aws-behaviour 8, 53 to 70, against a function double: what Lambda is asked, and what the client gets."""
 
 from __future__ import annotations
 
