@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 from tenantry.model.clock import Clock
 from tenantry.model.http import Request
 from tenantry.model.identity import Credential, CredentialSource, Principal
-from tenantry.protocol import chunked
+from tenantry.protocol import chunked, sigv2
 from tenantry.protocol.dialect import Dialect
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -79,6 +79,9 @@ class Verifier:
 
     def verify(self, request: Request, dialect: Dialect, services: Iterable[str]) -> Verified:
         """Who signed the request. `services`: the names its scope may have."""
+        if dialect.unsigned_payload and sigv2.is_presigned(request):
+            old = sigv2.verify(request, dialect, self._credentials, self._clock)
+            return Verified(Principal(old.arn, old.user_id, old.access_key_id), sigv2.REGION, request)
         signature = read_signature(request, dialect)
         if signature is None:
             raise dialect.missing_signature()
