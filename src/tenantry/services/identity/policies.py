@@ -33,9 +33,9 @@ class Policies:
     async def create_policy(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         """Make a policy with its first version, `v1`. Raises EntityAlreadyExists, MalformedPolicyDocument, LimitExceeded."""
         name, path, text = params["PolicyName"], params.get("Path") or "/", params["PolicyDocument"]
-        _check(text)
         if self._directory.has_policy_named(name):
             raise errors.POLICY_EXISTS(name=name)
+        _check(text)
         if len(self._directory.policies()) >= POLICIES_MAX:
             raise errors.QUOTA(quota="PoliciesPerAccount", limit=POLICIES_MAX)
         now = float(int(self._clock.now()))

@@ -33,10 +33,10 @@ class Roles:
     async def create_role(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         """Make a role. Raises EntityAlreadyExists, MalformedPolicyDocument, LimitExceeded, InvalidInput."""
         name, path = params["RoleName"], params.get("Path") or "/"
-        _check_trust(params["AssumeRolePolicyDocument"])
-        self._check_boundary(params.get("PermissionsBoundary"))
         if self._directory.find_role(name) is not None:
             raise errors.ROLE_EXISTS(name=name)
+        _check_trust(params["AssumeRolePolicyDocument"])
+        self._check_boundary(params.get("PermissionsBoundary"))
         if len(self._directory.roles()) >= ROLES_MAX:
             raise errors.QUOTA(quota="RolesPerAccount", limit=ROLES_MAX)
         role = Role(
