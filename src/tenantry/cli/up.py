@@ -23,11 +23,12 @@ from rich.markup import escape
 from tenantry.app import Platform, new_event_loop
 from tenantry.cli.running import data_dir_option, settings
 from tenantry.config import DEFAULT_PORT, Config
+from tenantry.sandbox.choice import STRENGTH as LEVELS
+from tenantry.sandbox.choice import LevelError
 from tenantry.store.credentials import CredentialsFileError
 from tenantry.store.data_dir import AlreadyRunningError, DataDir
 
 DETACH_TIMEOUT_S = 15.0
-LEVELS = ("process", "namespace", "exec")
 
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
@@ -81,7 +82,7 @@ def command(detach: bool, **options: Any) -> None:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
             runner.run(serve(config, Console()))
-        except (AlreadyRunningError, CredentialsFileError, OSError) as error:
+        except (AlreadyRunningError, CredentialsFileError, LevelError, OSError) as error:
             raise click.ClickException(explain(error, config)) from None
 
 
@@ -114,6 +115,8 @@ def explain(error: Exception, config: Config) -> str:
         )
     if isinstance(error, CredentialsFileError):
         return f"{error}.\nPut the file back, or remove it: the next start makes a new key."
+    if isinstance(error, LevelError):
+        return f"{error}\nChoose another with --level, or a lower --min-isolation."
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
         return (

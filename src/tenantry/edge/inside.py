@@ -34,14 +34,21 @@ class _Inside:
 
 
 class InsideNetworks:
-    """Implements environment.Platform: environments say when their sockets are there and when they are gone."""
+    """Implements environment.Platform: environments say when their sockets are there and when they are gone.
 
-    def __init__(self, listener: Listener, handler: Handler) -> None:
-        self._listener = listener
-        self._handler = handler
+    `attach` comes before the first environment: the listener needs the services, they need placement, and that needs this.
+    """
+
+    def __init__(self) -> None:
+        self._listener: Listener | None = None
+        self._handler: Handler | None = None
         self._networks: dict[str, _Inside] = {}
         # A server's start is never cancelled: it owns the socket, and closes it if it comes too late.
         self._starting: set[asyncio.Task[None]] = set()
+
+    def attach(self, listener: Listener, handler: Handler) -> None:
+        """Who answers the platform's endpoint inside, and with which handler."""
+        self._listener, self._handler = listener, handler
 
     def serve_inside(
         self, environment_id: str, endpoint: socket.socket | None, forwards: list[tuple[socket.socket, str, int]]
@@ -64,7 +71,8 @@ class InsideNetworks:
         for server in network.servers:
             server.close()
         for origin in network.origins:
-            self._listener.end_origin(origin)
+            if self._listener is not None:
+                self._listener.end_origin(origin)
         for task in network.relays:
             task.cancel()
 
@@ -82,6 +90,9 @@ class InsideNetworks:
         task.add_done_callback(self._starting.discard)
 
     async def _serve_endpoint(self, network: _Inside, server: socket.socket) -> None:
+        if self._listener is None or self._handler is None:
+            server.close()
+            raise RuntimeError("attach comes before the first environment")
         started, origin = await self._listener.serve_socket(server, self._handler)
         network.servers.append(started)
         network.origins.append(origin)

@@ -95,8 +95,13 @@ class Sandbox(Protocol):
 class Zygote(Protocol):
     """A warmed interpreter."""
 
-    alive: bool
-    snapshot_error: str | None
+    @property
+    def alive(self) -> bool:
+        """Whether it can still fork."""
+
+    @property
+    def snapshot_error(self) -> str | None:
+        """Why importing the user's module here failed, where that was asked for."""
 
     def fork(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> Sandbox:
         """Begin an environment; returns at once, the rest is events. Raises SandboxError when the zygote is gone."""

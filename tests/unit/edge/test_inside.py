@@ -20,6 +20,12 @@ async def inside(request: Request) -> Response:
     return Response(200, [], b"inside " + request.body)
 
 
+def attached(edge) -> InsideNetworks:
+    networks = InsideNetworks()
+    networks.attach(edge.listener, inside)
+    return networks
+
+
 def listening() -> tuple[socket.socket, int]:
     server = socket.create_server(("127.0.0.1", 0))
     return server, server.getsockname()[1]
@@ -31,7 +37,7 @@ async def connect(port: int) -> Client:
 
 async def test_platform_answers_inside_with_its_own_handler_and_shares(start):
     edge = await start(limits=Limits(inside_connections=2, inside_body_bytes=100))
-    networks = InsideNetworks(edge.listener, inside)
+    networks = attached(edge)
     server, port = listening()
     networks.serve_inside("e1", server, [])
     clients = [await connect(port) for _ in range(3)]
@@ -60,7 +66,7 @@ async def test_egress_is_relayed_both_ways_and_ends_with_the_environment(start):
     target = await asyncio.start_server(shout, "127.0.0.1", 0)
     target_port = target.sockets[0].getsockname()[1]
     edge = await start()
-    networks = InsideNetworks(edge.listener, inside)
+    networks = attached(edge)
     server, port = listening()
     networks.serve_inside("e1", None, [(server, "127.0.0.1", target_port)])
     client = await connect(port)
@@ -85,7 +91,7 @@ async def test_egress_to_a_closed_port_hangs_up(start):
     server, gone = listening()
     server.close()
     edge = await start()
-    networks = InsideNetworks(edge.listener, inside)
+    networks = attached(edge)
     server, port = listening()
     networks.serve_inside("e1", None, [(server, "127.0.0.1", gone)])
     client = await connect(port)
@@ -101,7 +107,7 @@ async def test_egress_connections_are_limited(start):
 
     target = await asyncio.start_server(hold, "127.0.0.1", 0)
     edge = await start()
-    networks = InsideNetworks(edge.listener, inside)
+    networks = attached(edge)
     server, port = listening()
     networks.serve_inside("e1", None, [(server, "127.0.0.1", target.sockets[0].getsockname()[1])])
     held = [await connect(port) for _ in range(RELAYS_MAX)]
@@ -116,7 +122,7 @@ async def test_egress_connections_are_limited(start):
 
 async def test_environment_that_is_gone_at_once_leaves_nothing(start):
     edge = await start()
-    networks = InsideNetworks(edge.listener, inside)
+    networks = attached(edge)
     server, port = listening()
     networks.serve_inside("e1", server, [])
     networks.stop_inside("e1")
