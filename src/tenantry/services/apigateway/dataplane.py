@@ -21,7 +21,7 @@ from tenantry.model.http import Request, Response
 from tenantry.model.invocation import Invoker, InvokeRequest
 from tenantry.model.logging import LogSink
 from tenantry.services.apigateway.access_log import write_line
-from tenantry.services.apigateway.authorize import RefusedError
+from tenantry.services.apigateway.authorize import CompiledAuthorizer, RefusedError
 from tenantry.services.apigateway.call import Call, HeaderNames
 from tenantry.services.apigateway.custom import ConfigurationError, UnsupportedMediaTypeError
 from tenantry.services.apigateway.deadline import Deadlines
@@ -36,6 +36,7 @@ from tenantry.services.apigateway.templates import TemplateError
 
 PAYLOAD_BYTES_MAX = 10 * 1024 * 1024
 HEADER_BYTES_MAX = 10_240
+AUTHORIZER_TIMEOUT_S = 29.0
 _RESERVED = frozenset({"/ping", "/sping"})
 _INVOKER = "apigateway.amazonaws.com"
 _PASSED_ON = frozenset({"InvalidParameterValueException", "ValidationException"})
@@ -97,14 +98,27 @@ class DataPlane:
         if route.bucket is not None and not route.bucket.take():
             return gateway.answer("THROTTLED", call)
         if route.authorizer is not None:
-            try:
-                await route.authorizer.authorize(call, route.event, self._method_arn(stage, call), self._invoker)
-            except RefusedError as refused:
-                return gateway.answer(refused.kind, call, refused.message)
+            refusal = await self._authorize(call, route, route.authorizer, stage)
+            if refusal is not None:
+                return refusal
         refusal = _invalid(call, route, gateway)
         if refusal is not None:
             return refusal
         return await self._integrate(call, route, stage)
+
+    async def _authorize(
+        self, call: Call, route: Route, authorizer: CompiledAuthorizer, stage: CompiledStage
+    ) -> Response | None:
+        # An authorizer's policy speaks of the very path that was asked for.
+        arn = f"{stage.source_arn}/{stage.record.stage_name}/{call.request.method}{call.path}"
+        try:
+            with self._deadlines.within(AUTHORIZER_TIMEOUT_S):
+                await authorizer.authorize(call, route.event, arn, self._invoker)
+        except RefusedError as refused:
+            return stage.gateway.answer(refused.kind, call, refused.message)
+        except TimeoutError:
+            return stage.gateway.answer("AUTHORIZER_FAILURE", call)
+        return None
 
     async def _integrate(self, call: Call, route: Route, stage: CompiledStage) -> Response:
         gateway = stage.gateway
@@ -198,10 +212,6 @@ class DataPlane:
     def _nothing_there(self, call: Call, api_id: str) -> Response:
         kind = "MISSING_AUTHENTICATION_TOKEN" if api_id in self._store.regions else "INVALID_API_KEY"
         return self._builtin.answer(kind, call)
-
-    def _method_arn(self, stage: CompiledStage, call: Call) -> str:
-        """The ARN an authorizer's policy speaks of: the very path that was asked for."""
-        return f"{stage.source_arn}/{stage.record.stage_name}/{call.request.method}{call.path}"
 
     def _health(self, call: Call) -> Response:
         """`/ping` and `/sping` are API Gateway's own, on every API."""
