@@ -70,6 +70,16 @@ async def test_a_role_changes_and_goes(call: Caller) -> None:
     assert (await role(call))["RoleId"] != got["RoleId"]
 
 
+async def test_a_boundary_is_put_shown_and_taken_away(call: Caller) -> None:
+    await role(call)
+    await call("PutRolePermissionsBoundary", RoleName="role", PermissionsBoundary=BASIC)
+    shown = (await call("GetRole", RoleName="role"))["Role"]["PermissionsBoundary"]
+    assert shown == {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": BASIC}
+    assert "PermissionsBoundary" not in (await call("ListRoles"))["Roles"][0]
+    await call("DeleteRolePermissionsBoundary", RoleName="role")
+    assert (await call("GetRole", RoleName="role"))["Role"]["PermissionsBoundary"] is None
+
+
 async def test_tags_ignore_case_of_keys(call: Caller) -> None:
     await role(call, Tags=[{"Key": "Team", "Value": "a"}])
     await call("TagRole", RoleName="role", Tags=[{"Key": "team", "Value": "b"}, {"Key": "x", "Value": ""}])

@@ -197,6 +197,14 @@ async def test_versioning_says_nothing_until_it_was_set(s3: Caller, bucket: str)
         assert (await s3("GetBucketVersioning", Bucket=bucket))["Status"] == status
 
 
+async def test_nothing_is_public(s3: Caller, bucket: str) -> None:
+    with pytest.raises(ServiceError, match="NoSuchBucketPolicy"):
+        await s3("GetBucketPolicyStatus", Bucket=bucket)
+    await s3("PutBucketPolicy", Bucket=bucket, Policy=json.dumps(POLICY))
+    assert (await s3("GetBucketPolicyStatus", Bucket=bucket))["PolicyStatus"] == {"IsPublic": False}
+    assert await s3("PutBucketAcl", Bucket=bucket, ACL="private") == {}
+
+
 async def test_everything_is_the_owners(s3: Caller, bucket: str) -> None:
     await s3("PutObject", Bucket=bucket, Key="k", ExpectedBucketOwner=ACCOUNT)
     owner = (await s3("ListBuckets"))["Owner"]

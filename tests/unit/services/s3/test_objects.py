@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry.model.errors import ServiceError
+from tenantry.services.operation import Operations
 from tenantry.services.s3.conditions import not_modified, span_of
 from tenantry.services.s3.content import OFF_LOOP_BYTES
 from tenantry.services.s3.records import Version
+from tenantry.services.s3.service import S3Service
+from tenantry.store.blobs import Blobs
 
 from .conftest import Caller
 
@@ -88,6 +91,43 @@ async def test_a_bucket_deleted_during_a_write_takes_the_write_with_it(s3: Calle
     await s3("DeleteBucket", Bucket=bucket)
     with pytest.raises(ServiceError, match="NoSuchBucket"):
         await writing
+    assert s3.blobs() == []
+
+
+class FullDisk(Blobs):
+    """A directory on a disk that is full."""
+
+    def put(self, data: bytes) -> str:
+        raise OSError(28, "No space left on device")
+
+
+async def test_a_full_disk_loses_the_write_and_nothing_else(s3: Caller, bucket: str) -> None:
+    await s3("PutObject", Bucket=bucket, Key="k", Body=b"hello")
+    full = Operations(lambda service, operation, params: None)
+    full.add(S3Service(s3.documents, FullDisk(s3.folder / "blobs"), s3.clock))
+    working, s3.operations = s3.operations, full
+    with pytest.raises(OSError, match="No space left"):
+        await s3("PutObject", Bucket=bucket, Key="k", Body=b"other")
+    upload = (await s3("CreateMultipartUpload", Bucket=bucket, Key="u"))["UploadId"]
+    with pytest.raises(OSError, match="No space left"):
+        await s3("UploadPart", Bucket=bucket, Key="u", UploadId=upload, PartNumber=1, Body=b"other")
+    assert (await s3("ListParts", Bucket=bucket, Key="u", UploadId=upload))["Parts"] == []
+    s3.operations = working
+    assert (await s3("GetObject", Bucket=bucket, Key="k"))["Body"] == b"hello"
+
+
+async def test_a_copy_that_comes_too_late_gives_its_bytes_back(s3: Caller, bucket: str) -> None:
+    """The new checksum is computed off the loop; meanwhile both ends of the copy disappear."""
+    await s3("PutObject", Bucket=bucket, Key="k", Body=bytes(OFF_LOOP_BYTES * 4))
+    await s3("CreateBucket", Bucket="target")
+    copying = asyncio.create_task(
+        s3("CopyObject", Bucket="target", Key="c", CopySource=f"{bucket}/k", ChecksumAlgorithm="SHA256")
+    )
+    await asyncio.sleep(0)
+    await s3("DeleteBucket", Bucket="target")
+    await s3("DeleteObject", Bucket=bucket, Key="k")
+    with pytest.raises(ServiceError, match="NoSuchBucket"):
+        await copying
     assert s3.blobs() == []
 
 

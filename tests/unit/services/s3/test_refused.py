@@ -207,6 +207,17 @@ CASES: list[tuple[str, str, dict[str, Any], str, int, str]] = [
         400,
         "action",
     ),
+    (
+        "rules of one name",
+        "PutBucketLifecycleConfiguration",
+        BUCKET | {"LifecycleConfiguration": {"Rules": [{"ID": "r", "Status": "Enabled", "Expiration": {"Days": 1}}] * 2}},
+        "InvalidArgument",
+        400,
+        "unique",
+    ),
+    ("a page of minus one part", "ListParts", THERE | {"UploadId": "x", "MaxParts": -1}, "NoSuchUpload", 404, ""),
+    ("too many buckets a page", "ListBuckets", {"MaxBuckets": 10_001}, "InvalidArgument", 400, "max-buckets"),
+    ("an odd ownership at birth", "CreateBucket", {"Bucket": "bucket3", "ObjectOwnership": "Me"}, "MalformedXML", 400, ""),
     ("no CORS rules", "PutBucketCors", BUCKET | {"CORSConfiguration": {"CORSRules": []}}, "MalformedXML", 400, ""),
     ("a bucket's ACL", "PutBucketAcl", BUCKET | {"ACL": "public-read"}, "AccessControlListNotSupported", 400, ""),
     (
