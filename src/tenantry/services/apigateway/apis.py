@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from tenantry.services.apigateway import errors
 from tenantry.services.apigateway.base import Base, checked_tags, page
-from tenantry.services.apigateway.patch import entry, flag, member, number, patch, refused, text
+from tenantry.services.apigateway.patch import entry, flag, member, number, patch, refused, text, unescape
 from tenantry.services.apigateway.records import Model, Resource, RestApi, Stage, shape
 from tenantry.services.apigateway.store import API_ID_LENGTH, CHILD_ID_LENGTH, new_id
 from tenantry.services.operation import Context, operation
@@ -63,10 +63,10 @@ class Apis(Base):
             created_date=self._clock.now(),
             description=params.get("description"),
             version=params.get("version"),
-            binary_media_types=tuple(params["binaryMediaTypes"]) if params.get("binaryMediaTypes") else None,
+            binary_media_types=tuple(map(unescape, params["binaryMediaTypes"])) if params.get("binaryMediaTypes") else None,
             minimum_compression_size=params.get("minimumCompressionSize"),
             api_key_source=params.get("apiKeySource") or "HEADER",
-            endpoint_configuration=_endpoint(params.get("endpointConfiguration")),
+            endpoint_configuration=endpoint(params.get("endpointConfiguration")),
             tags=checked_tags(params.get("tags")),
             disable_execute_api_endpoint=bool(params.get("disableExecuteApiEndpoint")),
             security_policy=params.get("securityPolicy"),
@@ -100,7 +100,7 @@ class Apis(Base):
         api = patch(self._store.api(ctx.region, params["restApiId"]), params.get("patchOperations"), _PATCHES)
         if not api.name:
             raise errors.BAD_NAME(what="Name")
-        configuration = _endpoint(_moved_types(api.endpoint_configuration))
+        configuration = endpoint(_moved_types(api.endpoint_configuration))
         api = _with_endpoint(api, configuration)
         self._store.apis.put(f"{ctx.region}/{api.id}", api)
         return shape(api)
@@ -168,7 +168,7 @@ def default_models() -> tuple[Model, Model]:
     )
 
 
-def _endpoint(given: dict[str, Any] | None) -> dict[str, Any]:
+def endpoint(given: dict[str, Any] | None) -> dict[str, Any]:
     """An endpoint configuration; EDGE where nothing is said. Everything is served from here, so the type changes nothing."""
     configuration = {"types": ["EDGE"], "ipAddressType": "ipv4", **{k: v for k, v in (given or {}).items() if v is not None}}
     if configuration.get("vpcEndpointIds") or any(kind not in _ENDPOINT_TYPES for kind in configuration["types"]):

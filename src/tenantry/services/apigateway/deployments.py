@@ -43,14 +43,27 @@ def _setting(name: str) -> Edit:
     member, convert = _SETTINGS[name]
 
     def edit(record: dict[str, Any], op: str, key: str, value: Any) -> None:
-        key = key.replace("/", "~1", key.count("/") - 1) if key.count("/") > 1 else key
-        settings = record["methodSettings"] = dict(record.get("methodSettings") or {})
         if op == "remove":
-            settings.pop(key, None)
-        else:
-            settings[key] = {**settings.get(key, {}), member: convert(value)}
+            _no_settings(record, op, key, value)
+            return
+        key = _setting_key(key)
+        settings = record["methodSettings"] = dict(record.get("methodSettings") or {})
+        settings[key] = {**settings.get(key, {}), member: convert(value)}
 
     return edit
+
+
+def _setting_key(text: str) -> str:
+    """`/a/b/GET` as the settings' key `~1a~1b/GET`."""
+    return text.replace("/", "~1", max(0, text.count("/") - 1))
+
+
+def _no_settings(record: dict[str, Any], op: str, key: str, value: Any) -> None:
+    """Remove all settings of a method (`/~1a/GET`); KeyError where there are none."""
+    if op != "remove":
+        raise KeyError(op)
+    settings = record["methodSettings"] = dict(record.get("methodSettings") or {})
+    del settings[_setting_key(key)]
 
 
 def _log_setting(name: str) -> Edit:
@@ -82,6 +95,7 @@ _STAGE_PATCHES: dict[str, Edit] = {
     "/clientCertificateId": refused("client certificates"),
     "/webAclArn": refused("web ACLs"),
     **{f"/{{key}}/{name}": _setting(name) for name in _SETTINGS},
+    "/{key}": _no_settings,
 }
 _DEPLOYMENT_PATCHES = {"/description": text("description")}
 

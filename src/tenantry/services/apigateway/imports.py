@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tenantry.services.apigateway import errors
-from tenantry.services.apigateway.apis import Apis, default_models
+from tenantry.services.apigateway.apis import Apis, default_models, endpoint
 from tenantry.services.apigateway.authorizers import check_authorizer
 from tenantry.services.apigateway.gateway import DEFAULTS
 from tenantry.services.apigateway.methods import (
@@ -58,8 +58,10 @@ class Imports(Apis):
             authorizers=frozenset(item.id for item in document.authorizers) | self._ids(prefix, merge).authorizers,
         )
         _check(document, resources, models, known)
+        kind = (params.get("parameters") or {}).get("endpointConfigurationTypes")
         api = replace(
             api,
+            endpoint_configuration=endpoint(_types(kind)) if kind else api.endpoint_configuration,
             name=document.title or api.name,
             description=document.description or api.description,
             version=document.version or api.version,

@@ -32,8 +32,8 @@ def text(name: str) -> Edit:
 
 
 def number(name: str) -> Edit:
-    """An integer member."""
-    return _member(name, int)
+    """An integer member; an empty value clears it."""
+    return _member(name, lambda value: int(value) if value != "" else None)
 
 
 def flag(name: str) -> Edit:

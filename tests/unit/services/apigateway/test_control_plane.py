@@ -136,6 +136,28 @@ async def test_stages_and_deployments(desk: Desk) -> None:
     assert (await desk.call("GetDeployments", restApiId=api))["items"] == []
 
 
+async def test_settings_of_methods(desk: Desk) -> None:
+    api = await desk.api()
+    await desk.method(api, "/a")
+    await desk.deploy(api)
+
+    async def settings(*operations: tuple[str, str, str]) -> Any:
+        patches = [{"op": op, "path": path, "value": value} for op, path, value in operations]
+        return (await desk.call("UpdateStage", restApiId=api, stageName="dev", patchOperations=patches)).get("methodSettings")
+
+    made = await settings(
+        ("replace", "/~1a~1b/GET/throttling/burstLimit", "7"),
+        ("replace", "/*/*/logging/loglevel", "INFO"),
+        ("replace", "/*/*/metrics/enabled", "true"),
+    )
+    assert made["~1a~1b/GET"]["throttlingBurstLimit"] == 7
+    assert (made["*/*"]["loggingLevel"], made["*/*"]["metricsEnabled"]) == ("INFO", True)
+    assert set(await settings(("remove", "/~1a~1b/GET", ""))) == {"*/*"}
+    assert await settings(("remove", "/*/*/logging/loglevel", "")) is None
+    operations = [{"op": "remove", "path": "/~1a/GET"}]
+    assert (await desk.refused("UpdateStage", restApiId=api, stageName="dev", patchOperations=operations)).status == 400
+
+
 async def test_gateway_responses(desk: Desk) -> None:
     api = await desk.api()
     kinds = (await desk.call("GetGatewayResponses", restApiId=api))["items"]
