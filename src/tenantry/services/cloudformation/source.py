@@ -44,7 +44,10 @@ async def template_text(operations: Caller, ctx: Context, params: Mapping[str, A
 
 def locate(url: str, endpoint: str) -> tuple[str, str, str | None]:
     """(bucket, key, version id) that a template URL names. Raises ValidationError where it names no S3 object."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that hold no address
+        raise errors.TEMPLATE_URL() from None
     host, path = parts.hostname or "", unquote(parts.path).lstrip("/")
     version = parse_qs(parts.query).get("versionId", [None])[0]
     if parts.scheme == "s3" and host and path:

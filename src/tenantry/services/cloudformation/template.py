@@ -128,7 +128,7 @@ def _check_resource(name: Any, definition: Any, *, sam: bool) -> None:
     for member in definition:
         if member not in RESOURCE_MEMBERS and not (sam and member in SAM_MEMBERS):
             raise errors.ANY_TEXT(problem=f"Invalid template resource property '{member}'")
-    if not isinstance(definition.get("Properties") or {}, dict):
+    if not isinstance(definition.get("Properties"), dict | None):
         raise errors.FORMAT(problem=f"[/Resources/{name}/Properties] Properties must be an object.")
     depends_on = definition.get("DependsOn", [])
     if not all(isinstance(item, str) for item in (depends_on if isinstance(depends_on, list) else [depends_on])):
