@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+import botocore.session
 import pytest
 
 from tenantry.model.clock import ManualClock
@@ -28,6 +30,38 @@ FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"
 def uri(function: str = FUNCTION) -> str:
     """An integration URI."""
     return f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}/invocations"
+
+
+@lru_cache
+def model() -> Any:
+    """botocore's model of the service."""
+    return botocore.session.Session().get_service_model("apigateway")
+
+
+def check_answer(operation: str, answer: dict[str, Any]) -> None:
+    """An answer has no member that the operation's output shape lacks, and plain types only, at any depth."""
+    output = model().operation_model(operation).output_shape
+    if output is None:
+        assert answer == {}
+    else:
+        check_shape(output, answer, operation)
+
+
+def check_shape(shape: Any, value: Any, where: str) -> None:
+    if shape.type_name == "structure":
+        assert set(value) <= set(shape.members), where
+        for name, item in value.items():
+            check_shape(shape.members[name], item, f"{where}.{name}")
+    elif shape.type_name == "list":
+        assert isinstance(value, list), where
+        for item in value:
+            check_shape(shape.member, item, where)
+    elif shape.type_name == "map":
+        for key, item in value.items():
+            check_shape(shape.value, item, f"{where}.{key}")
+    else:
+        kinds = {"string": str, "boolean": bool, "integer": int, "double": float, "timestamp": float}
+        assert isinstance(value, kinds[shape.type_name]), (where, value)
 
 
 @dataclass
@@ -89,7 +123,9 @@ class Desk:
 
     async def call(self, operation: str, **params: Any) -> dict[str, Any]:
         """An operation, as another service would call it."""
-        return await self.operations.call("apigateway", operation, params, self.context)
+        answer = await self.operations.call("apigateway", operation, params, self.context)
+        check_answer(operation, answer)
+        return answer
 
     async def refused(self, operation: str, **params: Any) -> ServiceError:
         """The refusal of an operation; the store is as before."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.services.apigateway.conftest import FUNCTION, Desk, uri
+from tests.unit.services.apigateway.conftest import FUNCTION, Desk, model, uri
 
 from tenantry.services.apigateway.service import invoke_url
 from tenantry.store.documents import Documents
@@ -404,3 +404,9 @@ async def test_a_restart_answers_the_same(tmp_path: Path) -> None:
 def test_invoke_url() -> None:
     assert invoke_url("abc", "us-east-1") == "https://abc.execute-api.us-east-1.amazonaws.com"
     assert FUNCTION.endswith(":f")
+
+
+def test_every_operation_is_one_of_botocores(desk: Desk) -> None:
+    names = [name for _, name in desk.operations.names()]
+    assert len(names) > 60
+    assert set(names) <= set(model().operation_names)
