@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, parse_qsl, unquote
 
 import orjson
 
@@ -36,6 +36,7 @@ TextWriter = Callable[[Any], str]
 Fill = Callable[[Request, Sequence[str], dict[str, Any]], None]
 """(request, path labels as sent, parameters to fill)."""
 
+_LABEL = re.compile(r"\{([^}+]+)\+?\}")
 _LIST_ITEM = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,]*))\s*(?:,|$)')
 
 
@@ -67,16 +68,17 @@ def places(shape: Shape, *, answer: bool = False) -> Places:
     return found
 
 
-def input_reader(members: Places, labels: Sequence[str], *, lower_prefixed: bool = False) -> Fill:
-    """Reads what is not in the body. `labels`: the names in the operation's path, in order.
+def input_reader(members: Places, request_uri: str, *, lower_prefixed: bool = False) -> Fill:
+    """Reads what is not in the body. `request_uri`: the operation's, as the model has it.
 
     lower_prefixed: whether names of prefixed headers (`x-amz-meta-`) are lowered, as S3 does.
     """
     steps: list[Fill] = []
+    path, _, literals = request_uri.partition("?")
     if members.uri:
-        steps.append(_label_step(members.uri, labels))
+        steps.append(_label_step(members.uri, _LABEL.findall(path)))
     if members.querystring:
-        steps.append(_query_step(members.querystring))
+        steps.append(_query_step(members.querystring, {name for name, _ in parse_qsl(literals, keep_blank_values=True)}))
     if members.header:
         steps.append(_header_step(members.header))
     for name, shape in members.headers.items():
@@ -103,9 +105,9 @@ def _label_step(members: dict[str, Shape], labels: Sequence[str]) -> Fill:
     return fill
 
 
-def _query_step(members: dict[str, Shape]) -> Fill:
+def _query_step(members: dict[str, Shape], literals: set[str]) -> Fill:
     rows = []
-    named: set[str] = set()
+    named = set(literals)
     rest: str | None = None
     many: str | None = None
     for name, shape in members.items():

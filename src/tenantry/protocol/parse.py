@@ -7,7 +7,6 @@ Timestamps come as epoch seconds, blobs as bytes. Members that were not sent are
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,8 +23,6 @@ from tenantry.protocol.xml import XmlCodec, parse_document
 
 Parser = Callable[[Request, Sequence[str]], dict[str, Any]]
 BodyFill = Callable[[bytes, dict[str, Any]], None]
-
-_LABEL = re.compile(r"\{([^}+]+)\+?\}")
 
 
 class Parsers:
@@ -80,8 +77,7 @@ class Parsers:
 
     def _rest_parser(self, operation: Operation, shape: Shape, protocol: str) -> Parser:
         members = places(shape)
-        labels = _LABEL.findall(operation.request_uri.partition("?")[0])
-        fill_http = input_reader(members, labels, lower_prefixed=self._service == "s3")
+        fill_http = input_reader(members, operation.request_uri, lower_prefixed=self._service == "s3")
         payload = shape.payload()
         fill_body: BodyFill | None = None
         if payload is not None:

@@ -137,6 +137,11 @@ class Serializers:
         if shape is None:
             return lambda result, request_id: _finish(result, status, ids(request_id), b"")
         members = places(shape, answer=True)
+        if shape.event_stream() is not None:
+            # The body is a stream of events, whatever type the operation says that its content has (InvokeWithResponseStream).
+            of_content = [name for name, member in members.header.items() if member.get("locationName") == "Content-Type"]
+            for name in of_content:
+                del members.header[name]
         write_headers = header_writer(members)
         status_member = next(iter(members.status_code), None)
         body, content_type = self._rest_body(operation, shape, members, protocol)
