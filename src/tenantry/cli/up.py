@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
+import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,18 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
+from tenantry import __version__
 from tenantry.app import Platform, new_event_loop
 from tenantry.cli.running import data_dir_option, settings
 from tenantry.config import DEFAULT_PORT, Config
 from tenantry.sandbox.choice import STRENGTH as LEVELS
 from tenantry.sandbox.choice import LevelError
-from tenantry.store.credentials import CredentialsFileError
+from tenantry.store.credentials import FILE_NAME, CredentialsFileError
 from tenantry.store.data_dir import AlreadyRunningError, DataDir
 
 DETACH_TIMEOUT_S = 15.0
+DESCRIPTORS = 65_536
+"""Open files asked for: ten thousand connections and environments, with room."""
+
 
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
@@ -79,9 +83,10 @@ def command(detach: bool, **options: Any) -> None:
     if detach:
         _detach(config)
         return
+    allow_descriptors()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
-            runner.run(serve(config, Console()))
+            runner.run(serve(config))
         except (AlreadyRunningError, CredentialsFileError, LevelError, OSError) as error:
             raise click.ClickException(explain(error, config)) from None
 
@@ -130,7 +135,7 @@ def explain(error: Exception, config: Config) -> str:
     return f"{error}."
 
 
-async def serve(config: Config, console: Console) -> None:
+async def serve(config: Config) -> None:
     """Run the platform until a signal, then drain it."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -143,33 +148,40 @@ async def serve(config: Config, console: Console) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-        greet(console, platform)
+        greet(platform)
         await stop.wait()
-        console.print("Ending: invocations in flight may finish. A second signal ends them now.", highlight=False)
-        clean = await platform.drain()
-        if not clean:
-            console.print("Some invocations were broken off.", style="yellow", highlight=False)
-    console.print("Ended. Everything is kept in", escape(str(config.data_dir)), highlight=False)
+        click.echo("Ending: invocations in flight may finish. A second signal ends them now.")
+        if not await platform.drain():
+            click.secho("Some invocations were broken off.", fg="yellow")
+    click.echo(f"Ended. Everything is kept in {config.data_dir}")
 
 
-def greet(console: Console, platform: Platform) -> None:
-    """The banner; its last line begins with `Ready`."""
+def greet(platform: Platform) -> None:
+    """The banner; its last line begins with `Ready`. Plain click: loading rich would cost a tenth of the start."""
     config = platform.config
 
     def line(name: str, value: str) -> None:
-        console.print(f"  [dim]{name:<10}[/]{escape(value)}", highlight=False, soft_wrap=True)
+        click.echo(f"  {click.style(f'{name:<10}', dim=True)}{value}")
 
-    console.print("[bold]tenantry[/] every tenant apart", highlight=False)
+    click.echo(f"{click.style('tenantry', bold=True)} {__version__}: every tenant apart")
     line("address", platform.address)
     line("isolation", platform.level)
     line("data", str(config.data_dir))
     if platform.first_start:
-        line("key", f"made a root access key: {config.data_dir / 'credentials.json'} (only you can read it)")
-    suffix = "" if config.data_dir == settings().data_dir else f" --data-dir {config.data_dir}"
+        line("key", f"made a root access key: {config.data_dir / FILE_NAME} (only you can read it)")
+    suffix = "" if config.data_dir == settings().data_dir else f" --data-dir {shlex.quote(str(config.data_dir))}"
     line("use", f'eval "$(tenantry env{suffix})"    then: sam deploy --guided')
     for warning in platform.warnings:
-        console.print(f"[yellow]  ! {escape(warning)}[/]", highlight=False, soft_wrap=True)
-    console.print(f"Ready in {platform.start_seconds:.2f} s. Ctrl-C ends it.", style="green", highlight=False)
+        click.secho(f"  ! {warning}", fg="yellow")
+    click.secho(f"Ready in {platform.start_seconds:.2f} s. Ctrl-C ends it.", fg="green")
+
+
+def allow_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: connections and environments take several each."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _detach(config: Config) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 
 import click
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import tenantry
 from tenantry.cli import env, main, status, up
@@ -100,14 +102,15 @@ def test_starting_platform_has_no_address_yet(run, served):
     assert "is starting" in run("env").output
 
 
-def test_overview_shows_nested_parts(capsys):
-    from rich.console import Console
-
-    Console(width=80).print(status.overview({"up_s": 1.5, "environments": {"idle": 2, "busy": 0}, "x": [], "warnings": ["w"]}))
-    shown = capsys.readouterr().out
-    assert "idle 2, busy 0" in shown
-    assert "none" in shown
-    assert "warnings" not in shown
+def test_status_shows_figures_rows_and_warnings():
+    console = Console(width=100, file=io.StringIO())
+    rows = [{"tenant": f"t{number}", "state": None} for number in range(status.ROWS_MAX + 3)]
+    content = {"up_s": 1.5, "zygotes": [], "flags": {"idle": 2, "ok": True}, "environments": rows, "warnings": ["beware [x]"]}
+    status.show(console, content)
+    shown = console.file.getvalue()
+    for text in ("up s     1.5", "idle 2, ok yes", "zygotes  none", "environments (53)", "t49", "and 3 more", "! beware [x]"):
+        assert text in shown, text
+    assert "t50" not in shown
 
 
 @pytest.mark.parametrize(
