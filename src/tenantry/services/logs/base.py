@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -12,24 +13,43 @@ import msgspec
 
 from tenantry.model.clock import Clock
 from tenantry.services.logs import errors
-from tenantry.services.logs.records import DAY_MS, LogGroup
+from tenantry.services.logs.insights.process import Runner, run_in_process
+from tenantry.services.logs.records import DAY_MS, QUERIES_RUNNING_MAX, LogGroup, Query
 from tenantry.services.operation import Context
 from tenantry.store.documents import Collection, Documents
 from tenantry.store.logs.records import LogReader
 from tenantry.store.logs.store import LogStore, LogStoreUnavailableError
 
 T = TypeVar("T")
+TAIL_INTERVAL_S = 1.0
 _ARN = re.compile(r"arn:aws:logs:([a-z0-9-]+):(\d{12}):log-group:([.\-_/#A-Za-z0-9]+)(?::\*)?")
 
 
 class Base:
-    """The common part of the operation classes. Group records are keyed `region/name`."""
+    """The common part of the operation classes: their state, and how they find things.
 
-    def __init__(self, documents: Documents, store: LogStore, clock: Clock, account_id: str) -> None:
+    Group records are keyed `region/name`. run_query: runs an Insights query; tail_interval_s: between a live tail's updates.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        store: LogStore,
+        clock: Clock,
+        account_id: str,
+        *,
+        run_query: Runner = run_in_process,
+        tail_interval_s: float = TAIL_INTERVAL_S,
+    ) -> None:
         self._account_id = account_id
         self._groups: Collection[LogGroup] = documents.collection("logs.groups", LogGroup)
         self._store = store
         self._clock = clock
+        self._run_query = run_query
+        self._queries: dict[str, Query] = {}  # in the order of their start
+        self._query_turns = asyncio.Semaphore(QUERIES_RUNNING_MAX)
+        self._tail_interval_s = tail_interval_s
+        self._tails = 0
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)

@@ -33,7 +33,7 @@ BAD_GROUP_FILTER = Refusal(
 )
 BAD_ORDER = Refusal(_INVALID, 400, "Cannot order by LastEventTime with a logStreamNamePrefix.", _MEMORY)
 BAD_ARN = Refusal(_INVALID, 400, "The specified ARN is not a valid log group ARN: {arn}", _MEMORY)
-BAD_TIME_RANGE = Refusal(_INVALID, 400, "startTime must not be later than endTime.", _MEMORY)
+BAD_TIME_RANGE = Refusal(_INVALID, 400, "Query's end date and time must not be before its start date and time.", _MEMORY)
 NOT_CHRONOLOGICAL = Refusal(
     _INVALID, 400, "Log events in a single PutLogEvents request must be in chronological order.", _MEMORY
 )
@@ -60,4 +60,7 @@ TAIL_STREAMS = Refusal(
     _INVALID, 400, "Streams can only be chosen when one log group is given, by name or by prefix but not both.", _MEMORY
 )
 TAIL_LIMIT = Refusal("LimitExceededException", 400, "At most {limit} live tail sessions may be open.", _MEMORY)
+BAD_POINTER = Refusal(_INVALID, 400, "The specified logRecordPointer is invalid.", _MEMORY)
+RECORD_NOT_FOUND = Refusal(_MISSING, 400, "The specified log record does not exist.", _MEMORY)
+TAIL_TIMEOUT = Refusal("SessionTimeoutException", 400, "The session has reached its limit of three hours.", "aws-behaviour 6.2")
 UNAVAILABLE = Refusal("ServiceUnavailableException", 503, "Service Unavailable", _MEMORY, sender=False)

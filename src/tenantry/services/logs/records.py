@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 import msgspec
+
+if TYPE_CHECKING:
+    import asyncio  # the queries' worker imports this module, and has no use for that one
 
 
 class LogGroup(msgspec.Struct, frozen=True):
@@ -28,30 +34,28 @@ class LogGroup(msgspec.Struct, frozen=True):
         return f"arn:aws:logs:{self.region}:{self.account_id}:log-group:{self.name}"
 
 
+@dataclass(slots=True)
+class Query:
+    """A query and what became of it. created_ms: epoch milliseconds; duration_ms: 0 while it runs."""
+
+    query_id: str
+    region: str
+    text: str
+    groups: tuple[str, ...]
+    user: str
+    created_ms: int
+    status: str = "Scheduled"
+    duration_ms: int = 0
+    results: list[list[list[str]]] = field(default_factory=list)
+    statistics: dict[str, int] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+
+# fmt: off
 RETENTION_DAYS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )
+# fmt: on
 """What PutRetentionPolicy takes (aws-behaviour 6.2)."""
 
 DAY_MS = 86_400_000
@@ -62,6 +66,7 @@ EVENT_OVERHEAD_BYTES = 26
 PAGE_BYTES_MAX = 1_048_576
 EVENTS_PER_PAGE = 10_000
 GROUPS_PER_PAGE = 50
+QUERIES_RUNNING_MAX = 2
 TAGS_MAX = 50
 
 

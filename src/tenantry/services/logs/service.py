@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 
 from tenantry.model.clock import Clock
+from tenantry.services.logs.base import TAIL_INTERVAL_S
 from tenantry.services.logs.events import Events
 from tenantry.services.logs.groups import Groups
+from tenantry.services.logs.live_tail import LiveTail
+from tenantry.services.logs.queries import Queries
 from tenantry.services.logs.streams import Streams
 from tenantry.store.documents import Documents
 from tenantry.store.logs.store import LogStore, LogStoreUnavailableError
@@ -17,13 +20,15 @@ from tenantry.store.logs.store import LogStore, LogStoreUnavailableError
 SWEEP_S = 1800.0
 
 
-class LogsService(Groups, Streams, Events):
+class LogsService(Groups, Streams, Events, Queries, LiveTail):
     """Every operation of `logs`. `store` is started and closed by whoever made it, around `start` and `close`."""
 
     name = "logs"
 
-    def __init__(self, documents: Documents, store: LogStore, clock: Clock, account_id: str) -> None:
-        super().__init__(documents, store, clock, account_id)
+    def __init__(
+        self, documents: Documents, store: LogStore, clock: Clock, account_id: str, *, tail_interval_s: float = TAIL_INTERVAL_S
+    ) -> None:
+        super().__init__(documents, store, clock, account_id, tail_interval_s=tail_interval_s)
         store.on_new_group(self.ensure_group)
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -33,6 +38,7 @@ class LogsService(Groups, Streams, Events):
 
     async def close(self) -> None:
         """Stop what runs in the background. Safe to call twice."""
+        await self.stop_queries()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)

@@ -145,6 +145,11 @@ class LogStore:
         self._on_group = hook
 
     @property
+    def root(self) -> Path:
+        """The folder of the store's files; another process may read them with a SqliteReader."""
+        return self._root
+
+    @property
     def writer_pid(self) -> int | None:
         """The writer's process id, while it is connected."""
         return self._link.process.pid if self._link else None
