@@ -22,12 +22,12 @@ from tenantry.services.logs.records import (
     EVENTS_PER_PAGE,
     PAGE_BYTES_MAX,
     LogGroup,
-    event_bytes,
 )
 from tenantry.services.logs.streams import SEQUENCE_TOKEN
 from tenantry.services.operation import Context, operation
 from tenantry.store.logs.records import Event, LogReader, Position, Scan
 from tenantry.store.logs.store import LogStoreUnavailableError
+from tenantry.store.logs.writer import event_bytes
 
 _TOO_NEW_MS = 2 * 3_600_000
 _TOO_OLD_MS = 14 * DAY_MS

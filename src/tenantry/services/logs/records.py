@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import msgspec
-
-if TYPE_CHECKING:
-    import asyncio  # the queries' worker imports this module, and has no use for that one
 
 
 class LogGroup(msgspec.Struct, frozen=True):
@@ -62,14 +59,8 @@ DAY_MS = 86_400_000
 EVENT_BYTES_MAX = 1_048_576
 """One event, its 26 bytes of overhead included (aws-behaviour 6.2)."""
 BATCH_BYTES_MAX = 1_048_576
-EVENT_OVERHEAD_BYTES = 26
 PAGE_BYTES_MAX = 1_048_576
 EVENTS_PER_PAGE = 10_000
 GROUPS_PER_PAGE = 50
 QUERIES_RUNNING_MAX = 2
 TAGS_MAX = 50
-
-
-def event_bytes(message: str) -> int:
-    """Size of an event as CloudWatch counts it: UTF-8, and 26 bytes more."""
-    return EVENT_OVERHEAD_BYTES + (len(message) if message.isascii() else len(message.encode("utf-8", "replace")))

@@ -147,7 +147,7 @@ class Writer:
         for _, group_id, stream_id, timestamp, now_ms, message in rows:
             span = streams.setdefault(stream_id, [timestamp, timestamp, now_ms])
             span[0], span[1] = min(span[0], timestamp), max(span[1], timestamp)
-            sizes[group_id] = sizes.get(group_id, 0) + _size(message)
+            sizes[group_id] = sizes.get(group_id, 0) + event_bytes(message)
         self._db.executemany(
             "UPDATE streams SET first_ms = min(ifnull(first_ms, ?1), ?1), last_ms = max(ifnull(last_ms, ?2), ?2),"
             " ingested_ms = ?3 WHERE id = ?4",
@@ -253,9 +253,9 @@ class Writer:
         return int(found[0]) if found else 0
 
 
-def _size(message: str) -> int:
-    """Bytes of an event as CloudWatch counts them (aws-behaviour 6.2)."""
-    return 26 + (len(message) if message.isascii() else len(message.encode()))
+def event_bytes(message: str) -> int:
+    """Bytes of an event as CloudWatch counts them: UTF-8, and 26 more (aws-behaviour 6.2)."""
+    return 26 + (len(message) if message.isascii() else len(message.encode("utf-8", "replace")))
 
 
 def _storable(row: Row) -> Row:

@@ -20,9 +20,9 @@ from tenantry.services.logs.insights.rows import Row
 from tenantry.services.logs.insights.run import Statistics, newest_first, run_query
 from tenantry.services.logs.insights.syntax import parse_query
 from tenantry.services.logs.insights.tokens import QueryError
-from tenantry.services.logs.records import event_bytes
 from tenantry.store.logs.reader import SqliteReader
 from tenantry.store.logs.records import LogReader, Scan
+from tenantry.store.logs.writer import event_bytes
 
 MEMORY_MAX_BYTES = 1 << 30
 RESULT_BYTES_MAX = 64 << 20
