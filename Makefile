@@ -3,10 +3,10 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench docs clean
+.PHONY: help setup demo test check bench bench-cold docs clean
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## make .venv with tenantry and its tools at their locked versions
 
@@ -31,6 +31,9 @@ check: $(READY) ## format, lint, types, layers, documents
 
 bench: $(READY) ## measure start-up, memory and latency of the running platform
 	@$(PY) bench/outside.py
+
+bench-cold: $(READY) ## measure a new tenant's first answer, memory per tenant and creations per second (BENCH="--rounds 50")
+	@$(PY) bench/cold.py $(BENCH)
 
 docs: $(READY) ## write the generated documents anew and check every link
 	@$(PY) scripts/docs.py write
