@@ -32,7 +32,7 @@ from tenantry.placement.functions import Functions
 from tenantry.placement.pool import Limits as PoolLimits
 from tenantry.placement.router import Router, Settings
 from tenantry.protocol.wire import Protocol
-from tenantry.sandbox.choice import choose
+from tenantry.sandbox.choice import LevelError, choose
 from tenantry.sandbox.driver import Driver
 from tenantry.sandbox.runtimes import Runtimes
 from tenantry.services.apigateway.dataplane import DataPlane
@@ -60,9 +60,10 @@ try:
 except ImportError:  # it has no build for every system; asyncio's own loop does the same, slower
     new_event_loop = asyncio.new_event_loop
 
+__all__ = ["Background", "LevelError", "Platform", "new_event_loop"]
+
 INSIDE_ENDPOINT = "http://127.0.0.1:4270"
 """Where code in an environment with a network namespace of its own reaches the platform (guest/seal.py listens there)."""
-
 
 ANSWER_AFTER_S = 5.0
 """How long CloudFormation may hold an answer so that a client's first question finds the work done (most takes some ms)."""

@@ -21,11 +21,10 @@ from typing import Any
 import click
 
 from tenantry import __version__
-from tenantry.app import Platform, new_event_loop
+from tenantry.app import LevelError, Platform, new_event_loop
 from tenantry.cli.running import data_dir_option, settings
 from tenantry.config import DEFAULT_PORT, Config
 from tenantry.sandbox.choice import STRENGTH as LEVELS
-from tenantry.sandbox.choice import LevelError
 from tenantry.store.credentials import FILE_NAME, CredentialsFileError
 from tenantry.store.data_dir import AlreadyRunningError, DataDir
 
