@@ -223,7 +223,8 @@ class Environment:
             if self.failure is not None:
                 future.set_exception(EnvironmentFailed(self.failure))
             else:
-                future.set_result(outcome.exited(request_id, 9, False))
+                memory = self._sandbox is not None and self._sandbox.out_of_memory()
+                future.set_result(outcome.exited(request_id, 9, memory))
         self._owner.environment_dead(self)
 
     # -- the runtime's side (runtime_api.Handler)

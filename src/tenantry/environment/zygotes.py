@@ -155,6 +155,8 @@ def merge_layers(code_root: Path, keys: tuple[str, ...]) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         for key in keys:
             shutil.copytree(code_root / key, partial, symlinks=True, dirs_exist_ok=True, copy_function=_replace)
+            for folder in (partial, *(path for path in partial.rglob("*") if path.is_dir() and not path.is_symlink())):
+                folder.chmod(0o755)  # a package's folders are read-only; the next layer must be able to write into them
         partial.rename(target)
     return target
 

@@ -227,6 +227,7 @@ class SandboxProcess:
         self._pidfd: int | None = None
         self._killed = False
         self._gone = False
+        self._ended_by_memory = False
         mine, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         mine.setblocking(False)
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -261,7 +262,9 @@ class SandboxProcess:
         return None if self._group is None else self._group.memory_peak_bytes()
 
     def out_of_memory(self) -> bool:
-        """See driver.Sandbox."""
+        """See driver.Sandbox. After the end: whether memory was what ended it."""
+        if self._gone:
+            return self._ended_by_memory
         return self._group is not None and self._group.out_of_memory()
 
     def discard(self) -> None:
@@ -318,6 +321,7 @@ class SandboxProcess:
         """The keeper has ended, and with it every process of its pid namespace."""
         if self._gone:
             return
+        self._ended_by_memory = self._group is not None and self._group.out_of_memory()
         self._gone = True
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._channel)
