@@ -29,6 +29,12 @@ class Request:
             self._index = {key.lower(): value for key, value in self.headers}
         return self._index.get(name.lower(), default)
 
+    def index(self) -> dict[str, str]:
+        """The last value of every header, by its name in lower case. Made once: headers must not change afterwards."""
+        if self._index is None:
+            self._index = {key.lower(): value for key, value in self.headers}
+        return self._index
+
 
 @dataclass(slots=True)
 class Response:

@@ -26,6 +26,10 @@ _SEGMENT_LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 SEGMENTS_MAX = 256
 """Segments of a path that are matched one by one; what follows is greedy or nothing. S3 keys have at most 1024 bytes."""
 
+SEEN_MAX = 1024
+"""Paths whose answer is remembered, where the query string has no say in it: clients ask for the same few over and over."""
+_SEEN_PATH_MAX = 256
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -51,6 +55,7 @@ class PathRouter:
 
     def __init__(self, service: ServiceModel) -> None:
         self._roots: dict[str, _Node] = {}
+        self._seen: dict[tuple[str, str], tuple[str, Sequence[str]]] = {}
         for operation in service.operations():
             path, _, query = operation.request_uri.partition("?")
             asked = parse_qsl(query, keep_blank_values=True)
@@ -90,6 +95,9 @@ class PathRouter:
 
         Raises Malformed for an absurd query string.
         """
+        seen = self._seen.get((request.method, path))
+        if seen is not None:
+            return seen
         root = self._roots.get(request.method)
         if root is None:
             return None
@@ -97,6 +105,10 @@ class PathRouter:
         asked: _Asked | None = None
         for candidates, labels in _walk(root, segments, 0, (), trailing=path.endswith("/") and bool(segments)):
             if len(candidates) == 1 and not candidates[0].literals:
+                if len(path) <= _SEEN_PATH_MAX:
+                    if len(self._seen) >= SEEN_MAX:
+                        self._seen.clear()
+                    self._seen[request.method, path] = candidates[0].name, labels
                 return candidates[0].name, labels
             asked = asked or _Asked(request)
             best = asked.best(candidates)

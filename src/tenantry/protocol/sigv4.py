@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 
+import msgspec
+
 from tenantry.model.clock import Clock
 from tenantry.model.http import Request
 from tenantry.model.identity import Credential, CredentialSource, Principal
@@ -33,14 +35,18 @@ KEYS_CACHED = 256
 
 _DATE = re.compile(r"\d{8}T\d{6}Z")
 _PARAMETER = re.compile(r"\s*([A-Za-z]+)=([^,\s]*)\s*(?:,|$)")
+_USUAL = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/,]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request, ?"
+    r"SignedHeaders=([^,=\s]+), ?Signature=([0-9a-f]{64})"
+)
+"""The header as every SDK writes it."""
 _PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9._~&=-]|%[0-9A-F]{2})*")
 _SIGNED_PAYLOADS = (chunked.SIGNED, chunked.SIGNED_TRAILER)
 _CHUNKED = (*_SIGNED_PAYLOADS, chunked.UNSIGNED_TRAILER)
 _UNRESERVED = "-_.~"
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """What a request claims: who signed it, for what scope, when, over which headers."""
 
     access_key_id: str
@@ -75,7 +81,7 @@ class Verifier:
     def __init__(self, credentials: CredentialSource, clock: Clock) -> None:
         self._credentials = credentials
         self._clock = clock
-        self._keys: dict[tuple[str, str, str, str, str], bytes] = {}
+        self._keys: dict[tuple[str, ...], tuple[bytes, Principal]] = {}
 
     def verify(self, request: Request, dialect: Dialect, services: Iterable[str]) -> Verified:
         """Who signed the request. `services`: the names its scope may have."""
@@ -93,12 +99,11 @@ class Verifier:
             raise dialect.unknown_key()
         if credential.expires_at is not None and credential.expires_at <= now:
             raise dialect.expired_token()
-        key = self._signing_key(credential, signature)
+        key, principal = self._signing_key(credential, signature)
         payload = request.header("x-amz-content-sha256")
         expected = _hmac(key, string_to_sign(signature, canonical_request(request, signature, dialect, payload))).hex()
         if not hmac.compare_digest(expected.encode(), signature.value.encode()):
             raise dialect.wrong_signature()
-        principal = Principal(credential.arn, credential.user_id, credential.access_key_id)
         return Verified(principal, signature.region, self._body(request, signature, key, payload, dialect))
 
     @staticmethod
@@ -119,30 +124,36 @@ class Verifier:
             sent = _epoch(signature.sent)
         except ValueError:
             raise dialect.incomplete_signature(what=_BAD_DATE.format(date=signature.sent)) from None
-        words = {"sent": signature.sent, "now": _stamp(now), "minutes": dialect.skew_s // 60}
+        skew_s = dialect.skew_s
         if signature.expires_s is not None:
             if now > sent + signature.expires_s:
-                raise dialect.presigned_expired(**{**words, "limit": _stamp(now), "minutes": signature.expires_s // 60})
-        elif now - sent > dialect.skew_s:
-            raise dialect.expired(**words, limit=_stamp(now - dialect.skew_s))
-        if sent - now > dialect.skew_s:
-            raise dialect.not_yet(**words, limit=_stamp(now + dialect.skew_s))
+                limit = _stamp(now - signature.expires_s)
+                minutes = signature.expires_s // 60
+                raise dialect.presigned_expired(sent=signature.sent, now=_stamp(now), limit=limit, minutes=minutes)
+        elif now - sent > skew_s:
+            limit = _stamp(now - skew_s)
+            raise dialect.expired(sent=signature.sent, now=_stamp(now), limit=limit, minutes=skew_s // 60)
+        if sent - now > skew_s:
+            limit = _stamp(now + skew_s)
+            raise dialect.not_yet(sent=signature.sent, now=_stamp(now), limit=limit, minutes=skew_s // 60)
 
-    def _signing_key(self, credential: Credential, signature: Signature) -> bytes:
+    def _signing_key(self, credential: Credential, signature: Signature) -> tuple[bytes, Principal]:
         name = (
             credential.access_key_id,
             credential.secret_access_key,
+            credential.arn,
+            credential.user_id,
             signature.date,
             signature.region,
             signature.service,
         )
-        key = self._keys.get(name)
-        if key is None:
+        known = self._keys.get(name)
+        if known is None:
             key = signing_key(credential.secret_access_key, signature.date, signature.region, signature.service)
             if len(self._keys) >= KEYS_CACHED:
                 del self._keys[next(iter(self._keys))]
-            self._keys[name] = key
-        return key
+            known = self._keys[name] = key, Principal(credential.arn, credential.user_id, credential.access_key_id)
+        return known
 
     @staticmethod
     def _body(request: Request, signature: Signature, key: bytes, payload: str | None, dialect: Dialect) -> Request:
@@ -196,6 +207,18 @@ def read_signature(request: Request, dialect: Dialect) -> Signature | None:
 
 
 def _from_header(request: Request, authorization: str, dialect: Dialect) -> Signature:
+    match = _USUAL.fullmatch(authorization)
+    if match is not None:
+        key_id, date, region, service, names, value = match.groups()
+        sent = request.header("x-amz-date") or ""
+        signed = tuple(names.split(";"))
+        if _DATE.fullmatch(sent) and "host" in signed:
+            return Signature(key_id, date, region, service, sent, signed, value, request.header("x-amz-security-token"))
+    return _from_unusual_header(request, authorization, dialect)
+
+
+def _from_unusual_header(request: Request, authorization: str, dialect: Dialect) -> Signature:
+    """A header in another order or spacing, or one that is wrong somewhere: found out slowly, and told where."""
     algorithm, _, rest = authorization.partition(" ")
     if algorithm != ALGORITHM:
         raise dialect.incomplete_signature(what=f"Unsupported AWS 'algorithm': '{algorithm}'.")
@@ -228,7 +251,7 @@ def _from_query(request: Request, dialect: Dialect) -> Signature:
         given.get("X-Amz-Security-Token"),
         dialect,
     )
-    return replace(signature, expires_s=int(expires))
+    return msgspec.structs.replace(signature, expires_s=int(expires))
 
 
 _PRESIGNED = (
@@ -305,10 +328,13 @@ def _payload_hash(request: Request, signature: Signature, dialect: Dialect, payl
 
 def _header_values(request: Request) -> dict[str, str]:
     """Every header as it is signed: names lowered, runs of spaces folded, values of a repeated one joined."""
-    values: dict[str, str] = {}
+    values = request.index()
+    if len(values) == len(request.headers) and not any("  " in value or value != value.strip() for value in values.values()):
+        return values
+    values = {}
     for given, value in request.headers:
         name = given.lower()
-        folded = " ".join(value.split()) if "  " in value or value[:1] in " \t" or value[-1:] in " \t" else value
+        folded = " ".join(value.split())
         values[name] = f"{values[name]},{folded}" if name in values else folded
     return values
 
@@ -363,8 +389,8 @@ def _wire_bytes(text: str) -> bytes:
 
 def _epoch(stamp: str) -> float:
     # strptime takes five times as long, and every request comes through here.
-    year, month, day = int(stamp[:4]), int(stamp[4:6]), int(stamp[6:8])
-    return datetime(year, month, day, int(stamp[9:11]), int(stamp[11:13]), int(stamp[13:15]), tzinfo=UTC).timestamp()
+    moment = datetime.fromisoformat(stamp)
+    return moment.timestamp()
 
 
 def _stamp(epoch_s: float) -> str:
@@ -411,5 +437,5 @@ def sign(request: Request, credential: Credential, *, region: str, service: str,
         f"{ALGORITHM} Credential={credential.access_key_id}/{signature.scope}, "
         f"SignedHeaders={';'.join(names)}, Signature={value}"
     )
-    whole.headers.append(("Authorization", authorization))
-    return whole
+    headers = [*whole.headers, ("Authorization", authorization)]
+    return Request(whole.method, whole.path, whole.query, headers, whole.body, whole.peer)

@@ -101,7 +101,7 @@ class Validators:
         self._pending.add(shape.name)
         required = [(name, _lower_first(name)) for name in shape.get("required", ())]
         members = [(name, _lower_first(name), self._check(member)) for name, member in shape.members().items()]
-        checked = [(name, shown, check) for name, shown, check in members if check is not None]
+        checked = {name: (shown, check) for name, shown, check in members if check is not None}
 
         def check(value: Any, path: str, findings: list[Finding]) -> None:
             if type(value) is not dict:
@@ -112,9 +112,9 @@ class Validators:
                     where = prefix + shown
                     text = f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
                     findings.append((where, text))
-            for name, shown, member in checked:
-                one = value.get(name)
-                if one is not None:
+            for name, one in value.items():
+                if one is not None and name in checked:
+                    shown, member = checked[name]
                     member(one, prefix + shown, findings)
 
         self._pending.discard(shape.name)
