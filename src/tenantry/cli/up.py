@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import re
 import resource
 import shlex
@@ -148,6 +149,7 @@ async def serve(config: Config) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
         greet(platform)
+        gc.freeze()  # what is loaded now stays: collections need not walk it again while requests wait
         await stop.wait()
         click.echo("Ending: invocations in flight may finish. A second signal ends them now.")
         if not await platform.drain():
