@@ -37,6 +37,7 @@ from tenantry.sandbox.driver import Driver
 from tenantry.sandbox.runtimes import Runtimes
 from tenantry.services.apigateway.dataplane import DataPlane
 from tenantry.services.apigateway.service import ApiGatewayService
+from tenantry.services.cloudcontrol import CloudControlService
 from tenantry.services.cloudformation.service import CloudFormationService
 from tenantry.services.cloudformation.transform import TransformProcess
 from tenantry.services.identity.credentials import PlatformCredentials
@@ -262,7 +263,8 @@ class Platform:
             answer_after_s=ANSWER_AFTER_S,
         )
         identity = (IamService(directory, clock), StsService(directory, credentials))
-        for service in (*self._lambda.parts, self._s3, api_gateway, logs, self._stacks, *identity):
+        control = CloudControlService(operations)
+        for service in (*self._lambda.parts, self._s3, api_gateway, logs, self._stacks, *identity, control):
             operations.add(service)
         await logs.start()
         stack.push_async_callback(logs.close)
