@@ -77,7 +77,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def processes(platform: Platform) -> set[str]:
-    """The platform's descendants, as `pid command`, without the worker that expands templates: that one is nobody's function."""
+    """The platform's descendants, as `pid command`, without the worker that expands templates."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,7 +1,7 @@
 """Cloud Control, as far as `sam list endpoints` asks: what is known of one resource (aws-behaviour 5.5).
 
-That command reads each function's URL this way, and takes ResourceNotFoundException for "it has none". Other types are read through
-their own service, so they are refused here by the name AWS gives to a type without a handler.
+That command reads the URL of each function this way, and takes ResourceNotFoundException for "it has none". Other types are
+read through their own service, so they are refused here by the name AWS gives to a type without a handler.
 """
 
 from __future__ import annotations
