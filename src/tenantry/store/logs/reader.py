@@ -138,4 +138,4 @@ def _bounds(scan: Scan) -> tuple[str, list[Any]]:
 
 def _id(number: int) -> int:
     """A number within SQLite's range; positions come from clients."""
-    return min(number, 2**63 - 1)
+    return max(min(number, 2**63 - 1), -(2**63))
