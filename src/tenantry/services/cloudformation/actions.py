@@ -176,8 +176,6 @@ class Actions:
         try:
             identity = kind.identity(scope, wanted.properties)
             if identity is not None and await kind.exists(scope, identity, wanted.properties):
-                self._store.drop_step(run.key, step)
-                step = replace(step, state="refused")
                 raise _already_exists(wanted, identity, old)
             if identity is not None:
                 claim(identity)
@@ -193,12 +191,9 @@ class Actions:
 
     def _refused(self, run: Run, step: Step, error: Exception) -> None:
         """Note in the journal how a creation ended that did not succeed: what exists already is not ours to remove."""
-        if step.state == "refused":
-            return
         if isinstance(error, ServiceError) and handler_code(error) == "AlreadyExists":
-            self._store.drop_step(run.key, step)
-        else:
-            self._store.put_step(run.key, replace(step, state="failed"))
+            step = replace(step, physical_id="")
+        self._store.put_step(run.key, replace(step, state="failed"))
 
     async def _undo_create(self, run: Run, step: Step) -> None:
         record = self._store.resource(run.key, step.logical_id) if step.action == "create" else None

@@ -60,7 +60,6 @@ CAPABILITIES = Refusal("InsufficientCapabilitiesException", 400, "Requires capab
 EXPORT_IN_USE = _invalid("Export {name} cannot be deleted as it is in use by {stacks}")
 EXPORT_UNUSED = _invalid("Export '{name}' is not imported by any stack.")
 DISABLE_AND_FAILURE = _invalid("You can specify either DisableRollback or OnFailure, but not both.", _MODEL)
-TAGS_MAX = _invalid("You can specify a maximum of 50 unique tags.", _MODEL)
 TAG_TWICE = _invalid("Duplicate tag keys found. Please provide unique tag keys: [{key}]")
 TAG_RESERVED = _invalid(
     "The tag key prefix 'aws:' is reserved for AWS use. Do not use tag keys that begin with this prefix: {key}"

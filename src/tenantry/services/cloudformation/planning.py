@@ -37,7 +37,6 @@ from tenantry.services.operation import Context
 NO_CHANGES = (
     "The submitted information didn't contain changes. Submit different information to create a change set."  # 5.4 step 9
 )
-TAGS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +188,7 @@ class _FailsLaterError(ServiceError):
 
 
 def checked_tags(tags: list[dict[str, str]]) -> dict[str, str]:
-    """Tags of a call as a map. Raises ValidationError for too many, repeated or reserved keys."""
-    if len(tags) > TAGS_MAX:
-        raise errors.TAGS_MAX()
+    """Tags of a call as a map. Raises ValidationError for repeated or reserved keys."""
     result: dict[str, str] = {}
     for tag in tags:
         if tag["Key"] in result:

@@ -356,7 +356,8 @@ def _lasting(configuration: dict[str, Any]) -> dict[str, Any]:
     """A function's configuration without what changes with every update, undone or not."""
     passing = ("RevisionId", "LastModified", "LastUpdateStatus", "State", "StateReason", "StateReasonCode")
     passing += ("LastUpdateStatusReason", "LastUpdateStatusReasonCode")
-    return {name: value for name, value in configuration.items() if name not in passing}
+    no_variables = {"Environment": {"Variables": {}}}
+    return {name: value for name, value in configuration.items() if name not in passing and value != no_variables.get(name)}
 
 
 def zip_of(source: str) -> bytes:

@@ -60,7 +60,7 @@ def test_yaml_value(text: str, value: Any) -> None:
         ("Resources:\n\tG: x", "Template format error: YAML not well-formed. (line 2, column 1)"),
         ("a: 1\na: 2", "Template format error: Duplicate key 'a' (line 2, column 1)"),
         ("a: &x 1\nb: *x", "YAML aliases are not allowed in CloudFormation templates. (line 1, column 4)"),
-        ("a: !!python/name x", "YAML tag tag:yaml.org,2002:python/name is not supported. (line 1"),
+        ("a: !!binary aGk=", "YAML tag tag:yaml.org,2002:binary is not supported. (line 1"),
         ("a: !<x> y", "YAML tag x is not supported. (line 1, column 4)"),
         ("a: \x01", "Template format error: YAML not well-formed."),
         ("- a", "Template format error: unsupported structure."),
