@@ -33,6 +33,7 @@ from tenantry.sandbox.driver import Sandbox
 
 INIT_TIMEOUT_S = 10.0
 _MEMORY_REFRESH_S = 0.5
+_HELD_EVENTS_MAX = 500  # of an INIT that nobody has asked for yet
 _UNBOUND = object()
 
 
@@ -95,6 +96,7 @@ class Environment:
         self.init_failed = False
         self.failure: str | None = None
         self._tenant: object = _UNBOUND
+        self._held: list[Event] = []
         self._records = records
         self._owner = owner
         self._platform = platform
@@ -135,6 +137,8 @@ class Environment:
             raise AssertionError("an environment is bound once; this one belongs to a tenant already")
         self._tenant = tenant
         self._records.tenant = tenant
+        held, self._held = self._held, []
+        self._emit(held)
 
     def attach(self, sandbox: Sandbox) -> None:
         """Its sandbox is being made."""
@@ -419,7 +423,12 @@ class Environment:
     # -- output, memory, timers
 
     def _emit(self, events: list[Event]) -> None:
-        self._logs.append(self.function.region, self.function.logging.log_group, self.stream, events)
+        if not self.bound:
+            # What a parked environment says is logged when it gets its tenant: on AWS nothing of it would exist before that.
+            self._held += events[: _HELD_EVENTS_MAX - len(self._held)]
+            return
+        if events:
+            self._logs.append(self.function.region, self.function.logging.log_group, self.stream, events)
         if self._tail is not None:
             for _, message in events:
                 self._tail += message.encode()

@@ -74,7 +74,7 @@ class Logs:
 class Bench:
     """One environment, and the runtime's end of it."""
 
-    def __init__(self, timeout_s=3, log_format="JSON", tenancy=True, level=None):
+    def __init__(self, timeout_s=3, log_format="JSON", tenancy=True, level=None, kind=Environment):
         logging = LoggingConfig("/aws/lambda/f", log_format, None, level)
         self.function = FunctionVersion(
             "1",
@@ -93,7 +93,7 @@ class Bench:
         self.owner, self.logs, self.sandbox = Owner(), Logs(), FakeSandbox()
         reading, self.writing = os.pipe()
         records = Records(self.function, "stream", ("python:3.11", "arn"))
-        self.environment = Environment(
+        self.environment = kind(
             "e" * 32, self.function, "stream", records, self.owner, NoPlatform(), self.logs, SystemClock(), reading
         )
         self.environment.attach(self.sandbox)
@@ -165,12 +165,17 @@ async def bench():
     await made.close()
 
 
-async def ready(bench, tenant="Blue"):
+async def parked(bench):
     runtime = await bench.start()
     runtime.send("GET", "invocation/next")
     async with asyncio.timeout(5):
         while "ready" not in bench.owner.calls:
             await asyncio.sleep(0.001)
+    return runtime
+
+
+async def ready(bench, tenant="Blue"):
+    runtime = await parked(bench)
     bench.environment.bind(tenant)
     return runtime
 
@@ -195,6 +200,15 @@ async def test_parked_then_bound_then_invoked(bench):
     assert (outcome.payload, outcome.function_error, outcome.status) == (b'{"a": 1}', None, "success")
     assert bench.environment.state is State.IDLE
     assert bench.owner.calls == ["ready", "idle"]
+
+
+async def test_parked_environment_says_nothing_until_it_is_bound(bench):
+    await parked(bench)
+    assert bench.environment.state is State.PARKED
+    assert bench.logs.lines == []
+    bench.environment.bind("Blue")
+    assert [json.loads(line)["type"] for line in bench.logs.lines] == ["platform.initStart"]
+    assert "Blue" not in bench.logs.lines[0]
 
 
 async def test_invocation_before_init_is_over_waits_for_it(bench):
