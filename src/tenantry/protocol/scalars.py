@@ -27,6 +27,8 @@ INTEGER_RANGES = {
 NOT_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """Floats that JSON has no literal for are sent as these texts."""
 
+_EPOCHS = (-62_135_596_800, 253_402_300_799)
+"""The years 1 to 9999."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HTTP_DATE = re.compile(
@@ -65,25 +67,24 @@ def to_epoch(value: Timestamp) -> int | float:
 def write_iso8601(value: Timestamp) -> str:
     """`2026-01-01T00:00:00Z`, with milliseconds where there are any."""
     moment = _moment(to_epoch(value))
-    fraction = f".{moment.microsecond // 1000:03d}" if moment.microsecond else ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{moment.isoformat(timespec='milliseconds' if moment.microsecond else 'seconds')}Z"
 
 
 def write_iso8601_ms(value: Timestamp) -> str:
     """`2026-01-01T00:00:00.000Z`: S3 always sends the milliseconds."""
-    moment = _moment(to_epoch(value))
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{_moment(to_epoch(value)).isoformat(timespec='milliseconds')}Z"
 
 
 def write_http_date(value: Timestamp) -> str:
     """`Thu, 01 Jan 2026 00:00:00 GMT`, whatever the locale. HTTP dates know no parts of a second."""
     moment = _moment(to_epoch(value))
-    return f"{_DAYS[moment.weekday()]}, {moment.day:02d} {_MONTHS[moment.month - 1]} {moment:%Y %H:%M:%S} GMT"
+    return f"{_DAYS[moment.weekday()]}, {moment.day:02d} {_MONTHS[moment.month - 1]} {moment.year:04d} {moment:%H:%M:%S} GMT"
 
 
 def _moment(epoch: float) -> datetime:
     # Through whole milliseconds: a float's own rounding would otherwise turn .123 into .122999.
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=round(epoch * 1000))
+    # Without a zone, so that isoformat writes none.
+    return datetime(1970, 1, 1) + timedelta(milliseconds=round(epoch * 1000))
 
 
 def read_iso8601(text: str) -> int | float:
@@ -117,9 +118,13 @@ def _sign(zone: str) -> int:
 
 def read_epoch(text: str) -> int | float:
     """Epoch seconds written as a number."""
-    number = read_float(text)
-    if not math.isfinite(number):
-        raise Malformed(f"{text!r} is not a timestamp")
+    return checked_epoch(read_float(text))
+
+
+def checked_epoch(number: float) -> int | float:
+    """Epoch seconds to the millisecond; only of the years that a calendar has, so that they can be written again."""
+    if not _EPOCHS[0] <= number <= _EPOCHS[1]:
+        raise Malformed(f"{number!r} is not a timestamp")
     return whole(round(number, 3))
 
 

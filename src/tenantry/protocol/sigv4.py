@@ -327,9 +327,10 @@ def _payload_hash(request: Request, signature: Signature, dialect: Dialect, payl
 
 
 def _header_values(request: Request) -> dict[str, str]:
-    """Every header as it is signed: names lowered, runs of spaces folded, values of a repeated one joined."""
+    """Every header as it is signed: names lowered, runs of spaces and tabs folded, values of a repeated one joined."""
     values = request.index()
-    if len(values) == len(request.headers) and not any("  " in value or value != value.strip() for value in values.values()):
+    plain = not any("  " in value or "\t" in value or value != value.strip() for value in values.values())
+    if plain and len(values) == len(request.headers):
         return values
     values = {}
     for given, value in request.headers:

@@ -24,10 +24,10 @@ from tenantry.protocol.scalars import (
     Malformed,
     Reader,
     Writer,
+    checked_epoch,
     read_any_timestamp,
     timestamp_writer,
     to_epoch,
-    whole,
 )
 
 _INTEGERS = frozenset(INTEGER_RANGES)
@@ -227,9 +227,9 @@ def _read_float(value: Any) -> float:
 def _read_timestamp(value: Any) -> int | float:
     if type(value) is str:
         return read_any_timestamp(value)
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float):
         raise _wrong(value, "Date")
-    return whole(round(value, 3))
+    return checked_epoch(value)
 
 
 def _read_bytes(value: Any) -> bytes:

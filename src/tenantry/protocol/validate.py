@@ -185,6 +185,10 @@ def detected(findings: list[str]) -> str:
     return f"{len(findings)} validation error{plural} detected: {'; '.join(findings)}"
 
 
+OPEN_ENUMS = frozenset({"Runtime"})
+"""Shapes whose values Lambda checks itself, with another error code and words of its own (aws-behaviour 3.2)."""
+
+
 def constraints(shape: Shape) -> list[Constraint]:
     """What the model asks of a value of this shape, itself; not of its parts."""
     found: list[Constraint] = []
@@ -195,7 +199,7 @@ def constraints(shape: Shape) -> list[Constraint]:
     if shape.get("pattern"):
         text = shape.get("pattern")
         found.append((_Pattern(text), f"Member must satisfy regular expression pattern: {text}"))
-    if shape.get("enum"):
+    if shape.get("enum") and shape.name not in OPEN_ENUMS:
         allowed = frozenset(shape.get("enum"))
         found.append((lambda value: value in allowed, f"Member must satisfy enum value set: [{', '.join(shape.get('enum'))}]"))
     return found
