@@ -128,12 +128,17 @@ def check(entry: FunctionEntry, function: FunctionVersion, request: InvokeReques
     """Every check after resolution that needs no environment. Raises ServiceError."""
     if request.source_service is not None:
         _permission(entry, request)
+    recheck(entry, function, request)
+    _payload(request)
+
+
+def recheck(entry: FunctionEntry, function: FunctionVersion, request: InvokeRequest) -> None:
+    """What may have changed since an event was taken: the function may be another, or be made anew. Raises ServiceError."""
     _tenancy(function, request.tenant_id)
     if entry.state not in ("Active", "Inactive"):
         raise WRONG_STATE(state=entry.state)
     if entry.reserved == 0:
         raise throttled(Refuse("ReservedFunctionConcurrentInvocationLimitExceeded"))
-    _payload(request)
 
 
 def throttled(refusal: Refuse) -> ServiceError:

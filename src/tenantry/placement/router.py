@@ -104,7 +104,7 @@ class Router:
         if request.invocation_type == "DryRun":
             return InvokeResult(204)
         if request.invocation_type == "Event":
-            self.events.put(entry, function, request, invoked_arn)
+            self.events.put(entry, request)
             return InvokeResult(202)
         future = self.place(entry, function, request, invoked_arn)
         try:
@@ -366,8 +366,10 @@ class Router:
         if not future.cancelled():
             future.exception()  # the caller may have gone
 
-    async def _run_event(self, entry: FunctionEntry, function: FunctionVersion, request: InvokeRequest, arn: str) -> Outcome:
-        return await asyncio.shield(self.place(entry, function, request, arn))
+    async def _run_event(self, request: InvokeRequest) -> Outcome:
+        entry, function, invoked_arn = admission.resolve(self._functions, request)
+        admission.recheck(entry, function, request)
+        return await asyncio.shield(self.place(entry, function, request, invoked_arn))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
