@@ -6,7 +6,7 @@ READY := .venv/.ready
 .PHONY: help setup demo test check bench bench-cold docs clean
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## make .venv with tenantry and its tools at their locked versions
 

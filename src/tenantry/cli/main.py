@@ -12,7 +12,7 @@ import click
 
 from tenantry import __version__
 
-COMMANDS = ("up", "env", "status", "verify", "version")
+COMMANDS = ("up", "env", "status", "verify", "doctor", "version")
 
 
 class Commands(click.Group):
