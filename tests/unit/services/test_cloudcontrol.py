@@ -37,9 +37,7 @@ def operations() -> Operations:
 
 
 async def read(operations: Operations, identifier: str, kind: str = "AWS::Lambda::Url") -> dict[str, Any]:
-    context = Context(
-        "us-east-1", "000000000000", "r", Principal("arn:aws:iam::000000000000:root", "root"), "http://x"
-    )
+    context = Context("us-east-1", "000000000000", "r", Principal("arn:aws:iam::000000000000:root", "root"), "http://x")
     return await operations.call("cloudcontrol", "GetResource", {"TypeName": kind, "Identifier": identifier}, context)
 
 
