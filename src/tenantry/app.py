@@ -214,12 +214,14 @@ class Platform:
 
     async def _open_placement(self, credentials: PlatformCredentials, networks: InsideNetworks) -> None:
         config, clock, stack = self.config, self.clock, self._stack
-        choice = await choose(config.level, config.min_isolation, config.data_dir, __version__)
-        driver: Driver = choice.driver
+        driver = self._given_driver
+        if driver is None:
+            choice = await choose(config.level, config.min_isolation, config.data_dir, __version__)
+            driver = choice.driver
+            if choice.warning is not None:
+                self._problems.append(choice.warning)
         stack.push_async_callback(driver.close)
         self.level = driver.level
-        if choice.warning is not None:
-            self._problems.append(choice.warning)
         endpoint = self.address if driver.level == "process" else INSIDE_ENDPOINT
         self._runtimes = Runtimes(config.strict_runtimes)
         self._functions = Functions(config.account_id)

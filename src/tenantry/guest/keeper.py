@@ -101,7 +101,7 @@ def _hand_over(order: dict[str, Any], channel: socket.socket) -> None:
         addresses = [("127.0.0.1", 0)]
     servers = [seal.listen(address) for address in addresses]
     order["environ"]["AWS_LAMBDA_RUNTIME_API"] = "{}:{}".format(*servers[0].getsockname())
-    wire.send(channel, {"say": "listening"}, tuple(server.fileno() for server in servers))
+    wire.send(channel, {"say": "listening", "count": len(servers)}, tuple(server.fileno() for server in servers))
     for server in servers:
         server.close()
 
@@ -168,6 +168,8 @@ def _start(kernel: Kernel, order: dict[str, Any], channel: socket.socket, privat
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            # Said by the runtime itself: the platform hears of it before the runtime's first request can reach it.
+            wire.send(channel, {"say": "started", "pid": os.getpid()})
             for thing in (channel, *private):
                 thing.close()
             kernel.prctl(PR_SET_DUMPABLE, 1)
@@ -185,7 +187,6 @@ def _start(kernel: Kernel, order: dict[str, Any], channel: socket.socket, privat
         _flush()
         os._exit(0)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    wire.send(channel, {"say": "started", "pid": runtime})
     return runtime
 
 

@@ -124,7 +124,8 @@ def _reaper(kernel: Kernel, order: dict[str, Any], channel: socket.socket, leash
             # Its children's id maps belong to root unless it may be dumped; nobody else can see it here.
             kernel.prctl(PR_SET_DUMPABLE, 1)
             kernel.prctl(PR_SET_NO_NEW_PRIVS, 1)
-            kernel.seccomp(bytes.fromhex(order["seccomp_zygote"]))
+            if order["seccomp_zygote"]:
+                kernel.seccomp(bytes.fromhex(order["seccomp_zygote"]))
             _serve(kernel, order, channel, None if order["rootless"] else mapper)
         except BaseException as error:
             _fail(channel, "zygote", error)

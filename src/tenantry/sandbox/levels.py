@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from tenantry.linux import owner
 from tenantry.linux.cgroups import CgroupError, Cgroups, Group, limits_for
 from tenantry.linux.kernel import Kernel
 from tenantry.linux.seccomp import MACHINES, compile_policy, load_policy
@@ -22,6 +25,7 @@ _WRITABLE = ("/tmp",)  # noqa: S108 - a path inside the sandbox
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _FILE_SIZE_SLACK = 1 << 20
 _INODES_PER_MIB = 64
+_ID_RANGES = 0x7000
 
 MECHANISMS = frozenset(
     {"seccomp", "landlock", "cgroup", "limits", "reseed", "zygote pid", "descriptors", "environment", "reaping", "sweeping"}
@@ -44,7 +48,9 @@ class LinuxDriver:
         rootless: bool | None = None,
         without: frozenset[str] = frozenset(),
         require_cgroups: bool = False,
+        cgroups: Cgroups | None = None,
     ) -> None:
+        """cgroups: used instead of a subtree of its own making (tests that let the host refuse)."""
         self.level = level
         self._namespaces = level != "process"
         self._kernel = kernel or Kernel()
@@ -53,7 +59,10 @@ class LinuxDriver:
         if unknown:
             raise ValueError(f"unknown mechanisms {sorted(unknown)}; known are {sorted(MECHANISMS)}")
         self._without = without
-        self.cgroups, self.cgroup_problem = self._open_cgroups()
+        self.mark = owner.mark()
+        self.cgroups, self.cgroup_problem = self._open_cgroups() if cgroups is None else (cgroups, "")
+        if not self._namespaces:
+            _sweep_temporary()
         if require_cgroups and self.cgroups is None:
             raise SandboxError(f"control groups cannot be used: {self.cgroup_problem}")
         machine = platform.machine()
@@ -61,7 +70,9 @@ class LinuxDriver:
             raise SandboxError(f"no system call table for {machine}: levels other than `process` need x86_64 or aarch64")
         policy = load_policy()
         self._filter = "" if "seccomp" in without else compile_policy(policy, machine).hex()
-        self._zygote_filter = compile_policy(policy, machine, except_groups=_ZYGOTE_MAY).hex()
+        self._zygote_filter = "" if "seccomp" in without else compile_policy(policy, machine, except_groups=_ZYGOTE_MAY).hex()
+        # 64 Ki ids of its own for each zygote, out of two billion that no person and no service has; none twice.
+        self._ranges = itertools.count(secrets.randbelow(_ID_RANGES))
         abi = self._kernel.landlock_abi()
         self._fence = (
             None
@@ -71,8 +82,7 @@ class LinuxDriver:
 
     async def open(self, spec: ZygoteSpec) -> LinuxZygote:
         """See driver.Driver."""
-        # 64 Ki ids of its own for each zygote, drawn from two billion that no person and no service has.
-        ids = Ids(self._rootless, (secrets.randbelow(0x7000) + 0x1000) << 16)
+        ids = Ids(self._rootless, (next(self._ranges) % _ID_RANGES + 0x1000) << 16)
         zygote = start_zygote(spec.interpreter, ids, self._kernel, inherit="environment" in self._without)
         await zygote.begin(self._setup(spec))
         return LinuxZygote(self, spec, zygote, ids)
@@ -105,7 +115,8 @@ class LinuxDriver:
                 "FSIZE": (spec.tmp_mib << 20) + _FILE_SIZE_SLACK,
                 "MEMLOCK": 65_536,
                 "MSGQUEUE": 0,
-                **({} if inside else {"DATA": spec.memory_mib << 20}),  # all the memory limit there is without cgroups
+                # All the memory limit there is without control groups; it counts each process by itself.
+                **({"DATA": spec.memory_mib << 20} if self.cgroups is None and "cgroup" not in self._without else {}),
             },
             "landlock": self._fence,
             "seccomp": self._filter,
@@ -128,7 +139,7 @@ class LinuxDriver:
         if not self._namespaces or "cgroup" in self._without:
             return None, "not used at this level"
         try:
-            return Cgroups(f"tenantry-{secrets.token_hex(4)}"), ""
+            return Cgroups(f"{self.mark}{secrets.token_hex(2)}"), ""
         except CgroupError as error:
             return None, str(error)
 
@@ -175,6 +186,10 @@ class LinuxZygote:
         return self._process.alive
 
     @property
+    def ended(self) -> bool:
+        return self._process.ended
+
+    @property
     def snapshot_error(self) -> str | None:
         return self._process.snapshot_error
 
@@ -184,21 +199,27 @@ class LinuxZygote:
         group: Group | None = None
         entrances: list[int] = []
         sandbox: SandboxProcess | None = None
-        outer = self._ids.take()
+        temporary: Path | None = None
+        outer: int | None = None
         try:
+            outer = self._ids.take()
             group = driver.make_group(spec)
             entrances = group.entrances() if group is not None else []
-            temporary = None if driver.level != "process" else Path(tempfile.mkdtemp(prefix="tenantry-"))
+            if driver.level == "process":
+                temporary = Path(tempfile.mkdtemp(prefix=driver.mark))
             sandbox = SandboxProcess(spec, events, self._ids, outer, group, driver._kernel, temporary)
             request = {"id": spec.id, "environment": driver.environment_order(self._spec, spec, outer, temporary)}
             self._process.fork(sandbox, request, (sandbox.theirs.fileno(), output, *entrances))
             sandbox.theirs.close()
         except BaseException:
-            self._ids.give_back(outer)
+            if outer is not None:
+                self._ids.give_back(outer)
             if sandbox is not None:
                 sandbox.discard()
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
             if group is not None:
-                group.remove()
+                group.discard()
             raise
         finally:
             for descriptor in (output, *entrances):
@@ -208,3 +229,10 @@ class LinuxZygote:
     async def close(self) -> None:
         """See driver.Zygote."""
         await self._process.close()
+
+
+def _sweep_temporary() -> None:
+    """Remove the temporary folders of platforms that are gone."""
+    for entry in Path(tempfile.gettempdir()).glob(f"{owner.PREFIX}*"):
+        if owner.is_orphan(entry.name):
+            shutil.rmtree(entry, ignore_errors=True)

@@ -12,10 +12,11 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-from tenantry.verify.lab import ATTACKER, MEMORY_MIB, SHARED, SNAPSHOT, VICTIM, Answer, Lab, Refused, zip_of
+from tenantry.verify.lab import ATTACKER, MEMORY_MIB, SHARED, SNAPSHOT, TIMEOUT_S, VICTIM, Answer, Lab, Refused, zip_of
 
 Judge = Callable[[Lab], str | None]
 _NO_WAY = ("ENETUNREACH", "EHOSTUNREACH", "ECONNREFUSED", "EADDRNOTAVAIL")
+CORES_MAX = 1.15  # one, and the slack of the scheduler's accounting
 METADATA = "169.254.169.254"
 
 
@@ -190,28 +191,28 @@ def core_dump(lab: Lab) -> str | None:
 
 
 def disk(lab: Lab) -> str | None:
-    answer = lab.attack("fill_disk", mib=600)
+    answer = lab.exhaust("fill_disk", mib=600)
     if answer.error is None and answer.get("mib") >= 600:
         return "600 MiB were written, more than /tmp and MemorySize allow"
     return _unharmed(lab)
 
 
 def inodes(lab: Lab) -> str | None:
-    answer = lab.attack("fill_inodes", files=40_000)
+    answer = lab.exhaust("fill_inodes", files=40_000)
     if answer.error is None and answer.get("error") is None:
         return f"{answer.get('files')} files were made"
     return _unharmed(lab)
 
 
 def fork_bomb(lab: Lab) -> str | None:
-    answer = lab.attack("fork_bomb", processes=1_100)
+    answer = lab.exhaust("fork_bomb", processes=1_100)
     if answer.error is None and answer.get("processes") >= 1_100:
         return "1,100 processes lived at once"
     return _unharmed(lab)
 
 
 def memory_bomb(lab: Lab) -> str | None:
-    answer = lab.attack("memory_bomb", mib=3 * MEMORY_MIB)
+    answer = lab.exhaust("memory_bomb", mib=3 * MEMORY_MIB)
     if answer.error is None:
         return f"{answer.get('mib')} MiB were used by a function of {MEMORY_MIB} MB"
     if answer.error != "Runtime.OutOfMemory":
@@ -220,19 +221,23 @@ def memory_bomb(lab: Lab) -> str | None:
 
 
 def cpu_hog(lab: Lab) -> str | None:
-    """What the hog got of the machine in one second of wall time; its neighbour goes on answering meanwhile."""
-    answer = lab.attack("burn", seconds=1.0, processes=4)
-    cores = answer.get("cpu_seconds") / answer.get("seconds")
-    return f"used {cores:.1f} cores" if cores > 1.3 else None
+    """What four busy processes got of the machine in a second; the best of three tries, for others may want it too."""
+    cores = 0.0
+    for _ in range(3):
+        answer = lab.exhaust("burn", seconds=1.0, processes=4)
+        cores = max(cores, answer.get("cpu_seconds") / answer.get("seconds"))
+        if cores > CORES_MAX:
+            return f"used {cores:.1f} cores of a function that is lent one at most"
+    return None
 
 
 def open_files(lab: Lab) -> str | None:
-    answer = lab.attack("open_many", descriptors=1_500)
+    answer = lab.exhaust("open_many", descriptors=1_500)
     return "1,500 descriptors were open" if answer.get("descriptors") >= 1_500 else None
 
 
 def zombies(lab: Lab) -> str | None:
-    answer = lab.attack("zombies", processes=20)
+    answer = lab.exhaust("zombies", processes=20)
     return f"{answer.get('zombies')} zombies stayed" if answer.get("zombies") else None
 
 
@@ -317,7 +322,9 @@ def zip_slip(lab: Lab) -> str | None:
     packages.append({"link": (str(lab.folder).encode(), link), "link/escaped": (b"x", 0)})
     for package in packages:
         with contextlib.suppress(Refused):
-            lab.call("lambda", "update_function_code", FunctionName=SHARED, ZipFile=zip_of(package), DryRun=False)
+            lab.create("verify-zip", zip_of(package))
+        with contextlib.suppress(Refused):
+            lab.call("lambda", "delete_function", FunctionName="verify-zip")
     found = [path for path in lab.folder.rglob("escaped") if "code" not in path.parts]
     return f"unpacked to {found[0]}" if found else None
 
@@ -340,29 +347,34 @@ def reuse_after(attack: str, **event: Any) -> Judge:
     """After the victim's invocation has ended badly, the attacker must still not find its files."""
 
     def judge(lab: Lab) -> str | None:
+        if attack != "sleep":
+            return tried(lab)
+        function = _as_neighbours(lab)[2]
+        lab.call("lambda", "update_function_configuration", FunctionName=function, Timeout=1)
+        try:
+            return tried(lab)
+        finally:
+            lab.call("lambda", "update_function_configuration", FunctionName=function, Timeout=TIMEOUT_S)
+
+    def tried(lab: Lab) -> str | None:
         attacker, victim, function = _as_neighbours(lab)
-        lab.invoke(
-            victim, "victim", function=function, secret=lab.secret, mark=f"{lab.mark}{attack[0]}", port=lab.victim_port + 2
-        )
-        before = lab.invoke(victim, "identity", function=function).get("namespaces", "pid")
-        if attack == "sleep":
-            lab.call("lambda", "update_function_configuration", FunctionName=function, Timeout=1)
-            lab.invoke(
-                victim, "victim", function=function, secret=lab.secret, mark=f"{lab.mark}{attack[0]}2", port=lab.victim_port + 3
-            )
-            before = lab.invoke(victim, "identity", function=function).get("namespaces", "pid")
+        mark = f"{lab.mark}{attack[0]}"
+        lab.invoke(victim, "victim", function=function, secret=lab.secret, mark=mark, port=lab.victim_port + 2)
+        before = _stream(lab, victim, function)
         ended = lab.invoke(victim, attack, function=function, **event)
-        if attack == "sleep":
-            lab.call("lambda", "update_function_configuration", FunctionName=function, Timeout=20)
         if ended.error is None:
             return f"the victim's {attack} did not end badly, so nothing was shown"
         answer = lab.invoke(attacker, "echo", function=function)
-        place = lab.invoke(attacker, "identity", function=function).get("namespaces", "pid")
         if "victim-secret" in (answer.get("tmp") or []) or answer.get("memory") == lab.secret:
             return "found the neighbour's files after its environment was reset"
-        return "landed in the neighbour's namespaces" if place == before and lab.level != "process" else None
+        return "landed in the neighbour's environment" if _stream(lab, attacker, function) == before else None
 
     return judge
+
+
+def _stream(lab: Lab, tenant: str | None, function: str) -> str:
+    """The log stream of a tenant's environment, which names it uniquely (the kernel's numbers are used again)."""
+    return str(lab.invoke(tenant, "identity", function=function).get("environ", "AWS_LAMBDA_LOG_STREAM_NAME"))
 
 
 def reuse_after_update(lab: Lab) -> str | None:
@@ -442,7 +454,7 @@ def look_alikes(lab: Lab) -> str | None:
         answer = lab.invoke(name, "identity")
         if answer.get("tenant") != name:
             return f"{name!r} was taken for {answer.get('tenant')!r}"
-        place = f"{answer.get('namespaces', 'pid')}{answer.get('environ', 'AWS_LAMBDA_LOG_STREAM_NAME')}"
+        place = str(answer.get("environ", "AWS_LAMBDA_LOG_STREAM_NAME"))
         if place in places:
             return f"{name!r} shares the environment of {places[place]!r}"
         places[place] = name

@@ -170,6 +170,10 @@ class Lab:
         """Run an attack as the attacker."""
         return self.invoke(ATTACKER, name, **event)
 
+    def exhaust(self, name: str, **event: Any) -> Answer:
+        """Run an attack that may leave its environment useless, as a tenant who exists for nothing else."""
+        return self.invoke(f"{ATTACKER}-{name}", name, **event)
+
     def prepare_victim(self) -> None:
         """Make the victim hide its secrets, and learn where (its pid on the host too)."""
         answer = self.invoke(VICTIM, "victim", secret=self.secret, mark=self.mark, port=self.victim_port)
@@ -229,6 +233,19 @@ class Lab:
         self._create({**base, "FunctionName": SHARED})
         tags = {**base.get("Tags", {}), "tenantry:init-mode": "snapshot"}
         self._create({**base, **isolated, "FunctionName": SNAPSHOT, "Handler": "snapshot.handler", "Tags": tags})
+
+    def create(self, name: str, code: bytes) -> None:
+        """A further function with this package, not isolated."""
+        role = self.call("iam", "get_role", RoleName=ROLE)["Role"]["Arn"]
+        self._create(
+            {
+                "FunctionName": name,
+                "Runtime": "python3.11",
+                "Role": role,
+                "Handler": "attacks.handler",
+                "Code": {"ZipFile": code},
+            }
+        )
 
     def remove(self) -> None:
         """Delete the functions again (where the platform is not ours to throw away)."""

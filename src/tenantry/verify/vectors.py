@@ -181,7 +181,7 @@ VECTORS: tuple[Vector, ...] = (
         "predict a neighbour's random numbers",
         "reseed after fork",
         judgements.same("random", "fork"),
-        _without("reseed"),
+        Control(unit="test_controls_of_parts::test_random_without_reseeding"),
         EVERYWHERE,
     ),
     Vector(

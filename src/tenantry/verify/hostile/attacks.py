@@ -615,7 +615,7 @@ def randomness(event, context):
         "urandom": os.urandom(16).hex(),
         "pid": os.getpid(),
         "hash": hash("tenantry"),
-        "address": hex(id(libc)),
+        "address": hex(ctypes.cast(libc.getpid, ctypes.c_void_p).value),
         "md5": hashlib.md5(b"x", usedforsecurity=False).hexdigest(),
     }
 
