@@ -2,16 +2,20 @@
 
 A `Cgroups` owns one subtree, `tenantry-<id>`, made under the group the platform itself runs in. An environment's group is
 made before its first process, which then joins by itself through descriptors opened here (moving another process is slow: up
-to 20 ms on version 1). Standard library only.
+to 20 ms on version 1). What a platform that was killed has left is removed by the next one (linux/owner.py). Standard library
+only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from tenantry.linux import owner
 
 CPU_SHARES_PER_VCPU = 1024
 MIB_PER_VCPU = 1769  # a function gets one vCPU at 1,769 MB (aws-behaviour 2.5)
@@ -54,7 +58,15 @@ class Group:
     def entrances(self) -> list[int]:
         """Descriptors through which a process joins, by writing `0` to each; the caller closes them."""
         name = "cgroup.procs" if self._v2 else "tasks"  # `tasks` moves one thread without stopping the world
-        return [os.open(directory / name, os.O_WRONLY | os.O_CLOEXEC) for directory in sorted(set(self._directories.values()))]
+        opened: list[int] = []
+        try:
+            for directory in sorted(set(self._directories.values())):
+                opened.append(os.open(directory / name, os.O_WRONLY | os.O_CLOEXEC))
+        except OSError:
+            for descriptor in opened:
+                os.close(descriptor)
+            raise
+        return opened
 
     def memory_peak_bytes(self) -> int | None:
         name = "memory.peak" if self._v2 else "memory.max_usage_in_bytes"
@@ -88,6 +100,12 @@ class Group:
                 done = False
         return done
 
+    def discard(self) -> None:
+        """Remove a group that no process has entered, as far as the host allows it."""
+        for directory in set(self._directories.values()):
+            with contextlib.suppress(OSError):  # the error that led here is the one worth telling
+                directory.rmdir()
+
 
 class Cgroups:
     """The subtree of one platform. Raises CgroupError at construction where the host gives none."""
@@ -109,7 +127,7 @@ class Cgroups:
             for controller, name, value in self._settings(limits):
                 (directories[controller] / name).write_text(value)
         except OSError:
-            group.remove()
+            group.discard()
             raise
         return group
 
@@ -153,11 +171,13 @@ class Cgroups:
             base = root / controller
             if own is None or not base.is_dir():
                 raise CgroupError(f"the control group controller {controller!r} is not mounted at {base}")
+            _sweep(base / own.lstrip("/"))
             parents[controller] = self._make(base / own.lstrip("/") / self._name)
         return parents
 
     def _v2_parents(self, root: Path, paths: dict[tuple[str, ...], str]) -> dict[str, Path]:
         own = root / paths.get(("",), "/").lstrip("/")
+        _sweep(own)
         have = set((own / "cgroup.controllers").read_text().split())
         missing = {"memory", "pids", "cpu"} - have
         if missing:
@@ -186,6 +206,15 @@ class Cgroups:
                 f"cannot make the control group {directory}: {error.strerror}; run as root or delegate a group"
             ) from None
         return directory
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the subtrees of platforms that are gone. What cannot be removed (yet) is left for the next start."""
+    for entry in parent.glob(f"{owner.PREFIX}*"):
+        if entry.is_dir() and owner.is_orphan(entry.name):
+            for directory in (*(child for child in entry.glob("*") if child.is_dir()), entry):
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
 
 
 def _remove(directory: Path) -> None:

@@ -100,6 +100,10 @@ class Zygote(Protocol):
         """Whether it can still fork."""
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing of it is left, its environments' keepers included: there is nothing to close."""
+
+    @property
     def snapshot_error(self) -> str | None:
         """Why importing the user's module here failed, where that was asked for."""
 

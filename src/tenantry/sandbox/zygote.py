@@ -1,19 +1,22 @@
 """The platform's side of a zygote and its environments: messages over SEQPACKET sockets, descriptors, process ids.
 
-Everything here runs on the event loop and never blocks: sockets are read in reader callbacks, and a message that does not fit
-is an error (the peer is ours, and its queue is never more than a few messages deep).
+Everything here runs on the event loop and never blocks: sockets are read in reader callbacks, and orders that a zygote has not
+taken yet wait in a queue here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,11 @@ from tenantry.linux.kernel import Kernel
 from tenantry.sandbox.driver import SandboxError, SandboxEvents, SandboxSpec
 
 _READY_TIMEOUT_S = 30.0
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _PACKAGE_ROOT = str(Path(__file__).parent.parent.parent)
 _START = f"import sys; sys.path.insert(0, {_PACKAGE_ROOT!r}); from tenantry.guest.zygote import main; sys.path.pop(0); main()"
+
+log = logging.getLogger(__name__)
 
 
 class Ids:
@@ -75,20 +81,25 @@ class ZygoteProcess:
     def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, ids: Ids, kernel: Kernel) -> None:
         self.alive = True
         self.snapshot_error: str | None = None
-        self.on_end: Callable[[], None] | None = None
         self._process = process
         self._channel = channel
         self._ids = ids
         self._kernel = kernel
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._children: dict[str, SandboxProcess] = {}
+        self._waiting: deque[tuple[dict[str, Any], tuple[int, ...]]] = deque()
+        self._end_watch: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the launcher has ended and been collected, and with it everything inside."""
+        return self._process.returncode is not None
 
     async def begin(self, order: dict[str, Any]) -> None:
         """Send the setup order and wait until the zygote is warm."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._channel, self._readable)
-        wire.send(self._channel, order)
+        asyncio.get_running_loop().add_reader(self._channel, self._readable)
         try:
+            wire.send(self._channel, order)
             async with asyncio.timeout(_READY_TIMEOUT_S):
                 await self._ready
         except TimeoutError:
@@ -99,21 +110,44 @@ class ZygoteProcess:
             raise
 
     def fork(self, sandbox: SandboxProcess, request: dict[str, Any], descriptors: tuple[int, ...]) -> None:
-        """Ask for an environment. Raises SandboxError when the zygote has ended."""
+        """Ask for an environment; the descriptors stay the caller's. Raises SandboxError when the zygote has ended."""
         if not self.alive:
             raise SandboxError("the zygote of this function has ended")
         self._children[sandbox.id] = sandbox
         try:
-            wire.send(self._channel, request, descriptors)
+            if self._waiting or not self._send(request, descriptors):
+                self._waiting.append((request, _duplicates(descriptors)))
+                asyncio.get_running_loop().add_writer(self._channel, self._writable)
         except OSError as error:
             del self._children[sandbox.id]
             raise SandboxError(f"the zygote does not take orders: {error}") from None
+
+    def _send(self, request: dict[str, Any], descriptors: tuple[int, ...]) -> bool:
+        """False when there is no room in the socket: a burst of new tenants is more than it holds."""
+        try:
+            wire.send(self._channel, request, descriptors)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _writable(self) -> None:
+        """There is room again for what waits."""
+        try:
+            while self._waiting and self._send(*self._waiting[0]):
+                for descriptor in self._waiting.popleft()[1]:
+                    os.close(descriptor)
+        except OSError as error:
+            self._end(f"it does not take orders: {error}")
+            return
+        if not self._waiting:
+            asyncio.get_running_loop().remove_writer(self._channel)
 
     async def close(self) -> None:
         """End the zygote and wait for its launcher. Environments that are still alive go with it: kill them first."""
         self._end("closed")
         if self._process.poll() is None:
             await asyncio.to_thread(self._wait)
+        self._collect()
 
     def _wait(self) -> None:
         try:
@@ -125,12 +159,24 @@ class ZygoteProcess:
     def _readable(self) -> None:
         try:
             received = wire.receive(self._channel)
-        except OSError:
-            received = None
+        except BlockingIOError:
+            return
+        except (OSError, ValueError) as error:
+            self._end(f"it cannot be understood: {error}")
+            return
         if received is None:
             self._end("it ended without a word")
             return
-        message, _ = received
+        message, descriptors = received
+        for descriptor in descriptors:  # it has none to give
+            os.close(descriptor)
+        try:
+            self._heard(message)
+        except (KeyError, TypeError) as error:
+            # With INIT mode `snapshot` the function's own code runs in there, and may say anything.
+            self._end(f"it spoke out of turn: {error!r}")
+
+    def _heard(self, message: dict[str, Any]) -> None:
         handlers = {
             "map": self._on_map,
             "ready": self._on_ready,
@@ -168,16 +214,36 @@ class ZygoteProcess:
         if not self.alive:
             return
         self.alive = False
-        asyncio.get_running_loop().remove_reader(self._channel)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._channel)
+        loop.remove_writer(self._channel)
         self._channel.close()
+        for _, descriptors in self._waiting:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._waiting.clear()
+        self._watch_end()
         if not self._ready.done():
             self._ready.set_exception(SandboxError(f"the zygote could not be made: {reason}"))
             self._ready.exception()  # begin() may not be waiting any more
         waiting, self._children = list(self._children.values()), {}
         for sandbox in waiting:
             sandbox.not_forked(f"the zygote ended: {reason}")
-        if self.on_end is not None:
-            self.on_end()
+
+    def _watch_end(self) -> None:
+        """Collect the launcher whenever it ends: it stays for as long as environments of a dead zygote live."""
+        try:
+            self._end_watch = self._kernel.pidfd_open(self._process.pid)
+        except OSError:
+            return  # `close` collects it
+        asyncio.get_running_loop().add_reader(self._end_watch, self._collect)
+
+    def _collect(self) -> None:
+        self._process.poll()
+        if self._end_watch is not None:
+            asyncio.get_running_loop().remove_reader(self._end_watch)
+            os.close(self._end_watch)
+            self._end_watch = None
 
 
 def start_zygote(interpreter: Path, ids: Ids, kernel: Kernel, *, inherit: bool = False) -> ZygoteProcess:
@@ -283,18 +349,33 @@ class SandboxProcess:
             self._finish()
 
     def _readable(self) -> None:
+        self._take()
+
+    def _take(self) -> bool:
+        """Read one message and act on it; False when there is none."""
         try:
             message, descriptors, pid = wire.receive_from(self._channel)
+        except BlockingIOError:
+            return False
         except (OSError, ValueError):
             message, descriptors, pid = None, [], 0
         if message is None:
             self._hung_up()
-            return
-        if self._pidfd is None:
-            self._watch(pid)
+            return False
+        self._heard(message, descriptors, pid)
+        return True
+
+    def _heard(self, message: dict[str, Any], descriptors: list[int], pid: int) -> None:
         say = message["say"]
+        if self._pidfd is None and say in ("listening", "failed"):
+            self._watch(pid)
         if say == "listening":
             sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+            if len(sockets) != message["count"]:
+                for server in sockets:
+                    server.close()
+                self._give_up("the platform has no file descriptors left for the environment's sockets")
+                return
             self._events.listening(sockets[0], sockets[1] if len(sockets) > 1 else None, sockets[2:])
         elif say == "started":
             self._events.started()
@@ -303,11 +384,22 @@ class SandboxProcess:
         elif say == "failed":
             self._events.failed(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
 
+    def _give_up(self, reason: str) -> None:
+        """The platform itself cannot keep it."""
+        self._events.failed(reason)
+        self.kill()
+
     def _watch(self, pid: int) -> None:
         try:
-            self._pidfd = self._kernel.pidfd_open(pid)
-        except OSError:
-            return  # ended already; the channel's end says so
+            pidfd = self._kernel.pidfd_open(pid)
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTORS:
+                self._give_up("the platform has no file descriptors left to watch the environment")
+            return  # else it has ended already; the channel's end says so
+        if _hung_up(self._channel):
+            os.close(pidfd)  # ended before it was opened: the number may be another process's by now
+            return
+        self._pidfd = pidfd
         asyncio.get_running_loop().add_reader(self._pidfd, self._finish)
         if self._killed:
             self.kill()
@@ -321,6 +413,8 @@ class SandboxProcess:
         """The keeper has ended, and with it every process of its pid namespace."""
         if self._gone:
             return
+        while self._pidfd is not None and self._take():
+            continue  # its last words, such as the step that failed, may come after its end
         self._ended_by_memory = self._group is not None and self._group.out_of_memory()
         self._gone = True
         loop = asyncio.get_running_loop()
@@ -336,10 +430,34 @@ class SandboxProcess:
         self._release_group()
 
     def _release_group(self, attempts: int = 200) -> None:
-        if self._group is not None and not self._group.remove() and attempts:
+        try:
+            removed = self._group is None or self._group.remove()
+        except OSError as error:
+            log.warning("the control group of an environment could not be removed: %s", error)
+            removed = True
+        if not removed and attempts:
             asyncio.get_running_loop().call_later(0.01, self._release_group, attempts - 1)
             return
         self._events.gone()
+
+
+def _hung_up(channel: socket.socket) -> bool:
+    """Whether the other side has closed (there may be messages left to read)."""
+    poller = select.poll()
+    poller.register(channel, 0)
+    return bool(poller.poll(0))
+
+
+def _duplicates(descriptors: tuple[int, ...]) -> tuple[int, ...]:
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(os.dup(descriptor))
+    except OSError:
+        for descriptor in made:
+            os.close(descriptor)
+        raise
+    return tuple(made)
 
 
 def own_interpreter() -> Path:
