@@ -82,7 +82,7 @@ TEMPLATE_S3 = _invalid(
 )
 PREVIOUS_VALUE = _invalid("Invalid input for parameter key {key}. Cannot specify usePreviousValue as {why}")
 UNSUPPORTED = _invalid(
-    "tenantry does not support these parts of the template: {parts}", "ours; docs/resources.md lists what it does"
+    "tenantry does not support these parts of the template: {parts}", "ours; docs/cloudformation.md lists what it does"
 )
 TYPE_CHANGED = _invalid(
     "Update of resource type is not permitted. The new template modifies resource type of the following resources: [{names}]"

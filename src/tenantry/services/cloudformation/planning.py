@@ -27,7 +27,7 @@ from tenantry.services.cloudformation.template import (
     SAM_TRANSFORM,
     TRANSFORMS,
     check,
-    parse,
+    parsed,
     required_capabilities,
     transforms,
 )
@@ -74,7 +74,7 @@ class Planner:
         """
         previous = stack.desired if exists else None
         text = await template_text(self._operations, ctx, params, previous.original if previous else None)
-        template = parse(text)
+        template = await parsed(text)
         macros = transforms(template)
         chosen = parameters.resolve(template, params.get("Parameters", []), previous.parameters if previous else None)
         capabilities = tuple(params.get("Capabilities", []))

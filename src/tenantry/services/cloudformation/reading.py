@@ -14,7 +14,7 @@ from tenantry.services.cloudformation.records import Event, Resource, Stack
 from tenantry.services.cloudformation.resources.contract import not_found
 from tenantry.services.cloudformation.source import template_text
 from tenantry.services.cloudformation.store import paged
-from tenantry.services.cloudformation.template import parse, required_capabilities, transforms, unique
+from tenantry.services.cloudformation.template import parsed, required_capabilities, transforms, unique
 from tenantry.services.operation import Context, operation
 
 _PAGE = 100
@@ -104,7 +104,7 @@ class ReadingOperations(Core):
         else:
             desired = self._known(ctx, params.get("StackName", "")).desired
         stage = params.get("TemplateStage", "Original")
-        transformed = bool(desired.processed) and bool(transforms(parse(desired.original)))
+        transformed = bool(desired.processed) and bool(transforms(await parsed(desired.original)))
         text = desired.processed if stage == "Processed" and transformed else desired.original
         return {"TemplateBody": text, "StagesAvailable": ["Original", "Processed"] if desired.processed else ["Original"]}
 
@@ -113,9 +113,9 @@ class ReadingOperations(Core):
         """What a template, or a stack's, declares."""
         if params.get("StackName"):
             stack = self._known(ctx, params["StackName"])
-            template = parse(stack.desired.original)
+            template = await parsed(stack.desired.original)
         else:
-            template = parse(await template_text(self._operations, ctx, params, None))
+            template = await parsed(await template_text(self._operations, ctx, params, None))
         kinds: dict[str, list[str]] = {}
         for name, definition in template["Resources"].items():
             kinds.setdefault(definition["Type"], []).append(name)
@@ -136,7 +136,7 @@ class ReadingOperations(Core):
     @operation("ValidateTemplate")
     async def validate_template(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         """Check a template's text and structure, as AWS does: not whether its resources could be made."""
-        template = parse(await template_text(self._operations, ctx, params, None))
+        template = await parsed(await template_text(self._operations, ctx, params, None))
         members = ("ParameterKey", "DefaultValue", "NoEcho", "Description")
         declared = [{name: row[name] for name in members if name in row} for row in parameters.declarations(template)]
         answer = {

@@ -86,6 +86,7 @@ class Saga:
                 change_set_key=change_set_key,
             )
             self._store.put_deployment(journal)
+            self._store.forget_old_events(stack)
             begun = replace(stack, desired=desired, updated_at=self._clock.now())
             return self._store.record(begun, "UPDATE_IN_PROGRESS", USER, token)
 

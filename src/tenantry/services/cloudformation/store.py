@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,10 +15,14 @@ from msgspec.structs import replace
 
 from tenantry.model.clock import Clock
 from tenantry.services.cloudformation import errors
+from tenantry.services.cloudformation.parameters import MASK
 from tenantry.services.cloudformation.records import ROOT_TYPE, ChangeSet, Deployment, Event, Resource, Stack, Step
 from tenantry.store.documents import Documents
 
 DELETED_STACKS_KEPT = 100  # of a region; AWS shows them for 90 days, this many is what a person may still look up
+
+
+EVENTS_KEPT = 2000  # of a stack, when an update begins
 
 
 class Store:
@@ -102,6 +107,8 @@ class Store:
     def record_resource(self, stack_key: str, resource: Resource, token: str | None = None, *, keep: bool = True) -> Resource:
         """Keep a resource in its status (unless `keep` is false) together with the event that says so."""
         stack = self.stack(stack_key)
+        desired = stack.desired
+        secrets = [desired.parameters[name] for name in desired.no_echo if desired.parameters.get(name)]
         at_ms = self._next_ms(stack)
         resource = replace(resource, updated_at=at_ms / 1000)
         event = Event(
@@ -112,7 +119,7 @@ class Store:
             status=resource.status,
             at_ms=at_ms,
             reason=resource.reason,
-            properties=json.dumps(resource.properties) if resource.properties else None,
+            properties=json.dumps(masked(resource.properties, secrets)) if resource.properties else None,
             token=token,
         )
         with self.transaction():
@@ -125,6 +132,12 @@ class Store:
     def events(self, stack: Stack) -> list[Event]:
         """A stack's events, newest first."""
         return self._events.values(f"{stack.key}/")[::-1]
+
+    def forget_old_events(self, stack: Stack) -> None:
+        """Drop all but the newest events of a stack."""
+        keys = [key for key, _ in self._events.items(f"{stack.key}/")]
+        for key in keys[:-EVENTS_KEPT]:
+            self._events.delete(key)
 
     def _put_event(self, stack_key: str, event: Event) -> None:
         self._events.put(f"{stack_key}/{event.at_ms:015d}", event)
@@ -228,6 +241,18 @@ class Store:
 def change_set_arn(stack: Stack, change_set: ChangeSet) -> str:
     """The ARN of a change set of a stack."""
     return f"{stack.stack_id.split(':stack/')[0]}:changeSet/{change_set.name}/{change_set.unique}"
+
+
+def masked(value: Any, secrets: Sequence[str]) -> Any:
+    """Properties with the values of NoEcho parameters made unreadable."""
+    if isinstance(value, dict):
+        return {name: masked(item, secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, secrets) for item in value]
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK)
+    return value
 
 
 def paged(items: list[Any], token: str | None, size: int) -> tuple[list[Any], str | None]:

@@ -8,6 +8,7 @@ constructors: dates stay text (`2012-10-17`), duplicate keys and aliases are ref
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from tenantry.services.cloudformation import errors
 
 BODY_MAX_BYTES = 51_200  # TemplateBody [model]
 URL_MAX_BYTES = 1_000_000  # TemplateURL
+_ASIDE_MIN = 64 * 1024
 DEPTH_MAX = 100  # nesting; far beyond any real template, well below the interpreter's recursion limit
 RESOURCES_MAX, PARAMETERS_MAX, OUTPUTS_MAX, MAPPINGS_MAX = 500, 200, 200, 200
 
@@ -66,6 +68,11 @@ def parse(text: str) -> dict[str, Any]:
         raise errors.FORMAT(problem="unsupported structure.")
     check(template)
     return template
+
+
+async def parsed(text: str) -> dict[str, Any]:
+    """`parse`, a large text on another thread: a megabyte of YAML takes a second, and requests must not wait for that."""
+    return parse(text) if len(text) < _ASIDE_MIN else await asyncio.to_thread(parse, text)
 
 
 def transforms(template: dict[str, Any]) -> list[str]:

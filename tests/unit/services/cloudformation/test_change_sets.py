@@ -133,7 +133,7 @@ async def test_what_is_not_supported_fails_the_change_set_and_is_all_named(house
             "E": {"Type": "AWS::Lambda::EventSourceMapping"},
             "F": {
                 "Type": "AWS::Lambda::Function",
-                "Properties": {"Code": {"ImageUri": "x"}, "Role": "r", "VpcConfig": {"SubnetIds": []}},
+                "Properties": {"Code": {"ImageUri": "x"}, "Role": "r", "FileSystemConfigs": []},
             },
         }
     }
@@ -144,7 +144,7 @@ async def test_what_is_not_supported_fails_the_change_set_and_is_all_named(house
         "resource type AWS::Lambda::Url (U)",
         "resource type AWS::Lambda::EventSourceMapping (E)",
         "property Code.ImageUri of AWS::Lambda::Function (F)",
-        "property VpcConfig of AWS::Lambda::Function (F)",
+        "property FileSystemConfigs of AWS::Lambda::Function (F)",
     ):
         assert part in described["StatusReason"]
     assert house.faults.calls == []

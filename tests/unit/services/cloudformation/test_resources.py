@@ -315,3 +315,36 @@ async def test_generated_names_fit(house: House, stack: str) -> None:
     assert len(name) <= 64
     assert name.startswith(stack[:20])
     await house.delete(stack)
+
+
+async def test_authorizer(house: House) -> None:
+    uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Function.Arn}/invocations"
+
+    def template(**properties: Any) -> dict[str, Any]:
+        given = {
+            "RestApiId": {"Ref": "Api"},
+            "Name": "a",
+            "Type": "TOKEN",
+            "IdentitySource": "method.request.header.Authorization",
+            "AuthorizerUri": {"Fn::Sub": uri},
+            **properties,
+        }
+        method = {
+            "RestApiId": {"Ref": "Api"},
+            "ResourceId": {"Fn::GetAtt": ["Api", "RootResourceId"]},
+            "HttpMethod": "GET",
+            "AuthorizationType": "CUSTOM",
+            "AuthorizerId": {"Ref": "Authorizer"},
+            "Integration": {"Type": "MOCK"},
+        }
+        return {
+            "Resources": {
+                "Role": ROLE,
+                "Function": function(),
+                "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "a"}},
+                "Authorizer": {"Type": "AWS::ApiGateway::Authorizer", "Properties": given},
+                "Get": {"Type": "AWS::ApiGateway::Method", "Properties": method},
+            }
+        }
+
+    await works(house, template(), template(AuthorizerResultTtlInSeconds="0", IdentityValidationExpression="x.*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from tenantry.services.cloudformation.resources.shape import (
     map_of,
     shaped,
 )
+
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.mark.parametrize(
@@ -91,3 +95,9 @@ def test_schema_is_sound(name: str) -> None:
     assert set(schema.required) <= set(schema.shape)
     assert schema.create_only <= set(schema.shape)
     assert not schema.tagged or "Tags" in schema.shape
+
+
+def test_every_type_is_documented() -> None:
+    rows = (ROOT / "docs" / "cloudformation.md").read_text().splitlines()
+    documented = {row.split("`")[1] for row in rows if row.startswith("| `AWS::")}
+    assert documented == set(RESOURCE_TYPES)

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.services.cloudformation.conftest import TRUST, House, group, groups
 
 from tenantry.model.errors import ServiceError
+from tenantry.services.cloudformation.store import EVENTS_KEPT
 
 BROKEN = {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 1, "LogGroupName": "/taken"}}
 
@@ -19,6 +20,10 @@ async def refusal(house: House, name: str, **params: Any) -> ServiceError:
         await house.call(name, **params)
     await house.settled()
     return error.value
+
+
+async def events_of(house: House) -> list[dict[str, Any]]:
+    return list((await house.call("DescribeStackEvents", StackName="s"))["StackEvents"])
 
 
 def body(template: dict[str, Any]) -> str:
@@ -307,6 +312,7 @@ async def test_secret_parameters_are_masked_and_kept(house: House) -> None:
     }
     await house.create(template, Parameters=[{"ParameterKey": "P", "ParameterValue": "secret"}])
     assert (await house.stack())["Parameters"] == [{"ParameterKey": "P", "ParameterValue": "****"}]
+    assert "secret" not in str([event.get("ResourceProperties") for event in await events_of(house)])
     template["Resources"]["A"]["Properties"]["RetentionInDays"] = 1
     await house.update(template, Parameters=[{"ParameterKey": "P", "UsePreviousValue": True}])
     assert house.groups == {"/secret": {"tags": {}, "days": 1}}
@@ -460,3 +466,21 @@ async def test_everything_is_there_after_a_restart(house: House) -> None:
     house = house.again()
     assert house.service.recover() == []
     assert (await house.stack(), await house.resources(), await house.story()) == before
+
+
+async def test_old_events_make_room(house: House) -> None:
+    await house.create(groups(A="/a"))
+    for number in range(EVENTS_KEPT // 4 + 3):
+        await house.update({"Resources": {"A": group("/a", RetentionInDays=1 + number % 2 * 2)}})
+    story = await house.service.describe_stack_events(house.context(), {"StackName": "s"})
+    assert story["StackEvents"][0]["ResourceStatus"] == "UPDATE_COMPLETE"
+    assert len(house.service._store.events(house.service._store.stacks("us-east-1")[0])) <= EVENTS_KEPT + 5
+
+
+async def test_large_template_is_read_aside(house: House) -> None:
+    await house.call("CreateBucket", "s3", Bucket="templates")
+    template = {**groups(A="/a"), "Metadata": {"padding": ["x" * 100] * 900}}
+    await house.call("PutObject", "s3", Bucket="templates", Key="t", Body=body(template).encode())
+    await house.call("CreateStack", StackName="s", TemplateURL="s3://templates/t")
+    await house.settled()
+    assert await house.status() == "CREATE_COMPLETE"

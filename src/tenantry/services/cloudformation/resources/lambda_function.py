@@ -8,7 +8,7 @@ from typing import Any
 
 from tenantry.model.errors import ServiceError
 from tenantry.services.cloudformation.resources.contract import Base, Made, Properties, Schema, Scope, tag_changes
-from tenantry.services.cloudformation.resources.shape import INTEGER, STRING, TAGS, map_of
+from tenantry.services.cloudformation.resources.shape import BOOLEAN, INTEGER, STRING, TAGS, map_of
 
 _NAME_MAX = 64
 _READY_TIMEOUT_S = 300.0
@@ -30,6 +30,7 @@ _CONFIGURATION: dict[str, Any] = {
     "DeadLetterConfig": {"TargetArn": ""},
     "LoggingConfig": {"LogFormat": "Text"},
     "KmsKeyArn": "",
+    "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []},
 }
 _RENAMED = {"KmsKeyArn": "KMSKeyArn"}  # CloudFormation's spelling -> Lambda's
 
@@ -61,6 +62,7 @@ class Function(Base):
                 "SystemLogLevel": STRING,
             },
             "KmsKeyArn": STRING,
+            "VpcConfig": {"SubnetIds": [STRING], "SecurityGroupIds": [STRING], "Ipv6AllowedForDualStack": BOOLEAN},
             "Architectures": [STRING],
             "PackageType": STRING,
             "ReservedConcurrentExecutions": INTEGER,

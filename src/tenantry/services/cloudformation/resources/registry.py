@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from tenantry.services.cloudformation.resources.apigateway_authorizer import Authorizer
 from tenantry.services.cloudformation.resources.apigateway_deployment import Deployment
 from tenantry.services.cloudformation.resources.apigateway_gateway_response import GatewayResponse
 from tenantry.services.cloudformation.resources.apigateway_method import Method
@@ -46,6 +47,7 @@ _ALL: tuple[ResourceType, ...] = (
     Model(),
     RequestValidator(),
     GatewayResponse(),
+    Authorizer(),
     Bucket(),
     BucketPolicy(),
 )
