@@ -96,8 +96,9 @@ def drawn_in_a_child(state, reseed):
         os._exit(0)
     os.waitpid(child, 0)
     os.close(writing)
-    with open(reading) as pipe:
-        return pipe.read()
+    drawn = os.read(reading, 100)
+    os.close(reading)
+    return drawn
 
 
 def test_random_without_reseeding():
