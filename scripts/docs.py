@@ -37,16 +37,22 @@ def documents(root: Path = ROOT) -> list[Path]:
     return sorted(path for place in places for path in root.glob(place) if ".aws-sam" not in path.parts)
 
 
-def operations() -> dict[str, set[str]]:
-    """Every implemented AWS operation by service, read from the marks on the services' methods."""
-    found: dict[str, set[str]] = defaultdict(set)
+def operations() -> dict[str, dict[str, str]]:
+    """Every implemented AWS operation by service, with its method's first sentence; read from the marks on the methods."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     for module in modules(tenantry.services):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             service = getattr(kind, "name", None)
             if kind.__module__ == module.__name__ and isinstance(service, str):
-                marks = (getattr(member, "__operation__", None) for _, member in inspect.getmembers(kind))
-                found[service].update(mark for mark in marks if mark)
+                marked = (member for _, member in inspect.getmembers(kind) if hasattr(member, "__operation__"))
+                found[service].update({member.__operation__: sentence(member) for member in marked})
     return {service: names for service, names in sorted(found.items()) if names}
+
+
+def sentence(documented: object) -> str:
+    """The first sentence of a docstring; empty where there is none."""
+    text = " ".join((inspect.getdoc(documented) or "").split("\n\n", 1)[0].split())
+    return re.split(r"(?<=\.) (?=[A-Z])", text, maxsplit=1)[0]
 
 
 def modules(package: ModuleType) -> Iterator[ModuleType]:
@@ -62,12 +68,17 @@ def operations_page() -> str:
         "",
         "<!-- Written by `make docs` from the code; a test fails when it is out of date. -->",
         "",
-        "Every operation tenantry answers, by AWS service. Any other is refused with HTTP 501 and the error code",
-        "`NotImplementedException`, and the message names it.",
+        "Every operation tenantry answers, by AWS service, with the first words its code says about it. Any other is refused",
+        "with HTTP 501 and the error code `NotImplementedException`, and the message names it.",
         "",
     ]
     for service, names in operations().items():
-        lines += [f"## {service} ({len(names)})", "", *(f"- {name}" for name in sorted(names)), ""]
+        lines += [
+            f"## {service} ({len(names)})",
+            "",
+            *(f"- **{name}**: {names[name]}".removesuffix(": ") for name in sorted(names)),
+            "",
+        ]
     return "\n".join(lines)
 
 

@@ -140,6 +140,17 @@ def test_change_shows_after_a_deployment_only(aws: Aws, api: Api) -> None:
     assert api.get(x_tenant_id="Blue").json == {"mock": True}
 
 
+def test_stage_throttle_answers_429(aws: Aws, api: Api) -> None:
+    operations = [
+        {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "0.2"},
+        {"op": "replace", "path": "/*/*/throttling/burstLimit", "value": "1"},
+    ]
+    aws.client("apigateway").update_stage(restApiId=api.id, stageName="dev", patchOperations=operations)
+    replies = [api.get(x_tenant_id="Blue") for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 429]
+    assert replies[1].json == {"message": "Too Many Requests"}
+
+
 SOURCES = {
     "querystring": ("method.request.querystring.who", "/dev/x?who=FromQuery", {}, "FromQuery"),
     "path": ("method.request.path.tenant", "/dev/FromPath", {}, "FromPath"),

@@ -119,6 +119,10 @@ def test_plain_function_takes_no_tenant(plain: Function, kind: str) -> None:
     assert refusal(error) == ("InvalidParameterValueException", 400, DISABLED)
 
 
+def test_plain_function_sees_no_tenant(plain: Function) -> None:
+    assert plain.ask()["tenant"] is None
+
+
 def test_every_tenant_counts_alone(workshop: Workshop) -> None:
     function = workshop.function()
     order = ["Blue", "Blue", "Blue", "Green", "Blue", "blue"]
@@ -201,6 +205,19 @@ def test_dry_run_runs_nothing(workshop: Workshop) -> None:
     answer = function.invoke("Blue", InvocationType="DryRun")
     assert (answer["StatusCode"], answer["Payload"]) == (204, b"")
     assert function.ask("Blue")["counter"] == 1
+
+
+def test_streamed_answer_keeps_to_the_tenants_environment(aws: Aws, workshop: Workshop) -> None:
+    function = workshop.function()
+    first = function.ask("Blue")
+    answer = aws.client("lambda").invoke_with_response_stream(FunctionName=function.name, TenantId="Blue", Payload=b"{}")
+    events = list(answer["EventStream"])
+    assert [next(iter(event)) for event in events] == ["PayloadChunk"] * (len(events) - 1) + ["InvokeComplete"]
+    body = json.loads(b"".join(event["PayloadChunk"]["Payload"] for event in events[:-1]))
+    assert (body["counter"], body["stream"]) == (2, first["stream"])
+    with pytest.raises(ClientError) as error:
+        aws.client("lambda").invoke_with_response_stream(FunctionName=function.name)
+    assert refusal(error) == ("InvalidParameterValueException", 400, ENABLED)
 
 
 def test_unknown_function_is_not_found(aws: Aws) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from tests.conformance.conftest import Function, Workshop
-from tests.support.aws import Aws
+from tests.support.aws import Aws, eventually
 
 pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
 
@@ -142,6 +143,21 @@ def test_end_of_a_stream_gives_its_token_back(aws: Aws, text: Function) -> None:
     assert first["events"]
     assert second["events"] == []
     assert second["nextForwardToken"] == first["nextForwardToken"]
+
+
+def test_insights_counts_a_tenants_records_by_stream(aws: Aws, structured: Function) -> None:
+    logs = aws.client("logs")
+    query = "filter tenantId=='BlueTenant' or record.tenantId=='BlueTenant' | stats count(*) as n by @logStream"
+    now = int(time.time())
+    group = f"/aws/lambda/{structured.name}"
+    begun = logs.start_query(logGroupName=group, startTime=now - 600, endTime=now + 60, queryString=query)["queryId"]
+    done = eventually(
+        lambda: logs.get_query_results(queryId=begun), lambda answer: answer["status"] not in ("Scheduled", "Running")
+    )
+    assert done["status"] == "Complete"
+    rows = [{field["field"]: field["value"] for field in row} for row in done["results"]]
+    blue = next(event["logStreamName"] for event in structured.events() if '"BlueTenant"' in event["message"])
+    assert [(row["@logStream"], row["n"]) for row in rows] == [(blue, "6")]
 
 
 def test_unknown_group_is_not_found(aws: Aws) -> None:
