@@ -21,7 +21,6 @@ from tenantry.services.cloudformation.resources.shape import (
     shaped,
 )
 
-
 ROOT = Path(__file__).resolve().parents[4]
 
 
