@@ -63,9 +63,19 @@ class ServicePlans:
             operation.method,
             operation.request_uri,
             _refusing(self._parsers.compile(operation, protocol), dialect),
-            self._validators.compile(operation),
+            _validate_or_refuse(self._validators.compile(operation), dialect),
             self._serializers.compile(operation, protocol),
         )
+
+
+def _validate_or_refuse(validate: Callable[[dict[str, Any]], None], dialect: Dialect) -> Callable[[dict[str, Any]], None]:
+    def refusing(params: dict[str, Any]) -> None:
+        try:
+            validate(params)
+        except Malformed as error:
+            raise dialect.serialization(reason=error.reason) from None
+
+    return refusing
 
 
 def _refusing(parse: Parser, dialect: Dialect) -> Parser:

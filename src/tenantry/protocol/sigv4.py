@@ -44,6 +44,7 @@ _PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9._~&=-]|%[0-9A-F]{2})*")
 _SIGNED_PAYLOADS = (chunked.SIGNED, chunked.SIGNED_TRAILER)
 _CHUNKED = (*_SIGNED_PAYLOADS, chunked.UNSIGNED_TRAILER)
 _UNRESERVED = "-_.~"
+_CONTENT_HASH = "x-amz-content-sha256"
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -100,7 +101,7 @@ class Verifier:
         if credential.expires_at is not None and credential.expires_at <= now:
             raise dialect.expired_token()
         key, principal = self._signing_key(credential, signature)
-        payload = request.header("x-amz-content-sha256")
+        payload = _claimed_payload(request, signature, dialect)
         expected = _hmac(key, string_to_sign(signature, canonical_request(request, signature, dialect, payload))).hex()
         if not hmac.compare_digest(expected.encode(), signature.value.encode()):
             raise dialect.wrong_signature()
@@ -151,19 +152,17 @@ class Verifier:
         if known is None:
             key = signing_key(credential.secret_access_key, signature.date, signature.region, signature.service)
             if len(self._keys) >= KEYS_CACHED:
-                del self._keys[next(iter(self._keys))]
+                self._keys.clear()  # in one step: large bodies are verified in threads
             known = self._keys[name] = key, Principal(credential.arn, credential.user_id, credential.access_key_id)
         return known
 
     @staticmethod
     def _body(request: Request, signature: Signature, key: bytes, payload: str | None, dialect: Dialect) -> Request:
         """Check the body against the hash that was signed, and take it out of its chunks."""
-        if payload in _CHUNKED and dialect.unsigned_payload:
+        if payload in _CHUNKED:
             chain = chunked.Chain(key, signature.sent, signature.scope, signature.value)
             return _unchunk(request, chain if payload in _SIGNED_PAYLOADS else None, dialect)
-        signed_hash = payload is not None and signature.expires_s is None and payload != UNSIGNED_PAYLOAD
-        if signed_hash and dialect.unsigned_payload and hashlib.sha256(request.body).hexdigest() != payload:
-            # Elsewhere the hash that goes into the signature is always the body's own, whatever the header says.
+        if payload not in (None, UNSIGNED_PAYLOAD) and hashlib.sha256(request.body).hexdigest() != payload:
             raise dialect.wrong_payload_hash()
         return request
 
@@ -304,7 +303,7 @@ def string_to_sign(signature: Signature, canonical: str) -> str:
 
 
 def canonical_request(request: Request, signature: Signature, dialect: Dialect, payload: str | None) -> str:
-    """The request as both sides write it down. `payload`: the x-amz-content-sha256 header."""
+    """The request as both sides write it down. `payload`: what stands for the body; None for its hash."""
     query = request.query
     if signature.expires_s is not None:
         query = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature="))
@@ -312,18 +311,20 @@ def canonical_request(request: Request, signature: Signature, dialect: Dialect, 
     headers = "".join(f"{name}:{values.get(name, '')}\n" for name in signature.signed_headers)
     return (
         f"{request.method}\n{canonical_path(request.path, double_encode=dialect.double_encode)}\n{canonical_query(query)}\n"
-        f"{headers}\n{';'.join(signature.signed_headers)}\n{_payload_hash(request, signature, dialect, payload)}"
+        f"{headers}\n{';'.join(signature.signed_headers)}\n{payload or hashlib.sha256(request.body).hexdigest()}"
     )
 
 
-def _payload_hash(request: Request, signature: Signature, dialect: Dialect, payload: str | None) -> str:
-    if dialect.unsigned_payload:
-        # The header's word is part of what is signed; that it is true is checked once the signature holds.
-        if payload is not None:
-            return payload
-        if signature.expires_s is not None:
-            return UNSIGNED_PAYLOAD
-    return hashlib.sha256(request.body).hexdigest()
+def _claimed_payload(request: Request, signature: Signature, dialect: Dialect) -> str | None:
+    """What S3 is told about the body instead of its hash being part of the signature by itself; None elsewhere.
+
+    The word goes into what is signed; that it is true of the body is checked once the signature holds.
+    """
+    if not dialect.unsigned_payload:
+        return None
+    if signature.expires_s is not None and _CONTENT_HASH not in signature.signed_headers:
+        return UNSIGNED_PAYLOAD
+    return request.header(_CONTENT_HASH)
 
 
 def _header_values(request: Request) -> dict[str, str]:
@@ -417,8 +418,9 @@ def presign_url(
     own = "&".join(f"{name}={quote(value, safe=_UNRESERVED)}" for name, value in fields.items())
     query = f"{parts.query}&{own}" if parts.query else own
     request = Request(method, parts.path or "/", query, [("host", parts.netloc)])
+    payload = _claimed_payload(request, signature, dialect)
     key = signing_key(credential.secret_access_key, sent[:8], region, service)
-    value = _hmac(key, string_to_sign(signature, canonical_request(request, signature, dialect, None))).hex()
+    value = _hmac(key, string_to_sign(signature, canonical_request(request, signature, dialect, payload))).hex()
     return f"{parts.scheme}://{parts.netloc}{parts.path or '/'}?{query}&X-Amz-Signature={value}"
 
 

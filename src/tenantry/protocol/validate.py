@@ -58,7 +58,7 @@ class Validators:
     def compile(self, operation: Operation) -> Callable[[dict[str, Any]], None]:
         """Raises ServiceError for parameters that the operation's input shape does not allow.
 
-        A wrong type raises Malformed, as it does where a parser finds it first.
+        A wrong type raises Malformed, as it does where a parser finds it first; the plan turns both into the service's error.
         """
         shape = operation.input()
         check = self._structure(shape) if shape is not None else None
@@ -77,7 +77,7 @@ class Validators:
         return validate
 
     def _check(self, shape: Shape) -> Check | None:
-        if shape.is_document or shape.is_event_stream:
+        if shape.is_document or shape.is_event_stream or shape.get("jsonvalue"):
             return None
         if shape.type == "structure":
             return self._structure(shape)

@@ -168,11 +168,7 @@ class Protocol:
 
     def validate(self, service: str, operation: str, params: dict[str, Any]) -> None:
         """`services.operation.Validate`: hold parameters that did not come over the wire to the model. Raises ServiceError."""
-        protocol = self._services[service].protocol
-        try:
-            self.plans(service).plan(operation, protocol).validate(params)
-        except Malformed as error:
-            raise dialect_of(service, protocol).serialization(reason=error.reason) from None
+        self.plans(service).plan(operation, self._services[service].protocol).validate(params)
 
     def wire(self, service: str, protocol: str | None = None) -> Wire:
         """A service of ours, in its usual protocol unless another is named. Raises KeyError for one that is not ours."""

@@ -399,22 +399,48 @@ def test_a_chunked_upload_signed_chunk_by_chunk() -> None:
     assert platform.answer(damaged).status == 403
 
 
-def chunk_signed(pieces: list[bytes]) -> Request:
+def test_a_chunked_upload_with_a_signed_trailer() -> None:
+    platform = Platform()
+    request = chunk_signed([b"a" * 100, b""], trailer=("x-amz-checksum-crc32", "AAAAAA=="))
+    assert platform.answer(request).status == 200
+    assert platform.asked[0][2]["Body"] == b"a" * 100
+    assert platform.asked[0][2]["ChecksumCRC32"] == "AAAAAA=="
+    damaged = chunk_signed([b"a" * 100, b""], trailer=("x-amz-checksum-crc32", "AAAAAA=="))
+    damaged.body = damaged.body.replace(b"AAAAAA==", b"BAAAAA==")
+    assert platform.answer(damaged).status == 403
+
+
+def test_a_presigned_upload_holds_for_the_body_that_was_signed() -> None:
+    platform = Platform()
+    client = platform.client("s3", signature_version="s3v4")
+    digest = hashlib.sha256(b"body").hexdigest()
+    client.meta.events.register(
+        "before-sign.s3.PutObject", lambda request, **_: request.headers.add_header("x-amz-content-sha256", digest)
+    )
+    url = urlsplit(client.generate_presigned_url("put_object", Params={"Bucket": "a-bucket", "Key": "k"}, ExpiresIn=60))
+    headers = [("Host", url.netloc), ("x-amz-content-sha256", digest)]
+    assert platform.answer(Request("PUT", url.path, url.query, headers, b"body")).status == 200
+    assert platform.answer(Request("PUT", url.path, url.query, headers, b"other")).status == 400
+
+
+def chunk_signed(pieces: list[bytes], trailer: tuple[str, str] | None = None) -> Request:
     """An upload as the SDKs for Java sign it, from the description of the format."""
     now = SystemClock().now()
     length = sum(map(len, pieces))
     dated = sign(Request("PUT", "/b/k", "", []), KEY, region="r", service="s3", now=now, dialect=S3)
     sent = next(value for name, value in dated.headers if name == "X-Amz-Date")
+    variant = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" + ("-TRAILER" if trailer else "")
     headers = [
         ("host", "h"),
         ("content-encoding", "aws-chunked"),
-        ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        ("x-amz-content-sha256", variant),
         ("x-amz-date", sent),
         ("x-amz-decoded-content-length", str(length)),
     ]
+    if trailer:
+        headers.append(("x-amz-trailer", trailer[0]))
     request = Request("PUT", "/b/k", "", headers)
-    names = tuple(name for name, _ in headers)
-    names = tuple(sorted(names))
+    names = tuple(sorted(name for name, _ in headers))
     claim = Signature(KEY.access_key_id, sent[:8], "r", "s3", sent, names, "", None)
     key = signing_key(KEY.secret_access_key, sent[:8], "r", "s3")
     previous = hmac.digest(
@@ -429,7 +455,15 @@ def chunk_signed(pieces: list[bytes]) -> Request:
     for piece in pieces:
         text = "\n".join(("AWS4-HMAC-SHA256-PAYLOAD", sent, claim.scope, previous, empty, hashlib.sha256(piece).hexdigest()))
         previous = hmac.digest(key, text.encode(), "sha256").hex()
-        body += b"%x;chunk-signature=%s\r\n%s\r\n" % (len(piece), previous.encode(), piece)
+        body += b"%x;chunk-signature=%s\r\n%s" % (len(piece), previous.encode(), piece + b"\r\n" if piece else b"")
+    if trailer:
+        line = ":".join(trailer)
+        text = "\n".join(
+            ("AWS4-HMAC-SHA256-TRAILER", sent, claim.scope, previous, hashlib.sha256(f"{line}\n".encode()).hexdigest())
+        )
+        signed = hmac.digest(key, text.encode(), "sha256").hex()
+        body += f"{line}\r\nx-amz-trailer-signature:{signed}\r\n".encode()
+    body += b"\r\n"
     return Request("PUT", "/b/k", "", headers, body)
 
 
