@@ -31,6 +31,9 @@ from tenantry.model.invocation import LOG_TAIL_BYTES
 from tenantry.model.logging import LogSink
 from tenantry.sandbox.driver import Sandbox
 
+START_TIMEOUT_S = 30.0
+"""From the order to make or restart it until its runtime must run: more is a sandbox that hangs."""
+
 INIT_TIMEOUT_S = 10.0
 _MEMORY_REFRESH_S = 0.5
 _HELD_EVENTS_MAX = 500  # of an INIT that nobody has asked for yet
@@ -110,7 +113,8 @@ class Environment:
         self._future: asyncio.Future[Outcome] | None = None
         self._delivered = False
         self._timer: asyncio.TimerHandle | None = None
-        self._begun = 0.0
+        self._begun: float | None = None  # when START of the invocation in hand was logged and its own time began
+        self._restarts = 0  # asked for and not reported yet
         self._init_phase = "init"
         self._init_begun: float | None = None
         self._init_ms: float | None = None
@@ -143,6 +147,8 @@ class Environment:
     def attach(self, sandbox: Sandbox) -> None:
         """Its sandbox is being made."""
         self._sandbox = sandbox
+        if self._init_begun is None and self.state is State.STARTING:
+            self._arm(START_TIMEOUT_S, self._start_timed_out)
 
     def invoke(self, invocation: Invocation) -> asyncio.Future[Outcome]:
         """Run one invocation. It must be bound to the invocation's tenant, and have none in hand."""
@@ -157,6 +163,8 @@ class Environment:
             self._deliver()
         elif self._init_error is not None:
             self._repeat_init()
+        elif self.state is State.IDLE:
+            self._begin(invocation)  # the runtime has not come back for more; the invocation's time runs all the same
         return self._future
 
     def kill(self) -> None:
@@ -185,15 +193,18 @@ class Environment:
         self._platform.serve_inside(self.id, platform, named)
 
     def started(self) -> None:
+        self._restarts = max(0, self._restarts - 1)
+        if self._restarts or self.state is State.DEAD:
+            return  # it is to be killed and started once more, by an order that is on its way
         self._init_begun = self._clock.monotonic()
         self._log(self._records.init_start(self._clock.now(), self._init_phase))
         if self._init_phase == "init":
             self._arm(INIT_TIMEOUT_S, self._init_timed_out)
 
     def exited(self, status: int) -> None:
+        if self.state is State.DEAD or self._restarts:
+            return  # of a runtime that is replaced already
         self._next = None
-        if self.state is State.DEAD:
-            return
         self._output.drain()
         memory = self._sandbox is not None and self._sandbox.out_of_memory()
         if self._init_begun is not None:
@@ -201,7 +212,8 @@ class Environment:
             return
         if self._current is not None and self._delivered:
             self._finish(outcome.exited(self._current.request_id, status, memory))
-        self._reset("init")
+        # An invocation whose time runs already, but which no runtime has seen, waits for the next one under its own timeout.
+        self._reset("init" if self._begun is None else "invoke")
 
     def failed(self, reason: str) -> None:
         self.failure = reason
@@ -234,6 +246,9 @@ class Environment:
     # -- the runtime's side (runtime_api.Handler)
 
     def next_waiting(self, connection: RuntimeConnection) -> None:
+        if self._restarts:
+            connection.abort()  # of a runtime that is about to be killed
+            return
         if self._current is not None and self._delivered:
             raise Refused(
                 403,
@@ -288,6 +303,11 @@ class Environment:
                 self.state = move(self.state, State.PARKED)
                 self._owner.environment_ready(self)
 
+    def _start_timed_out(self) -> None:
+        """The sandbox is neither made nor gone: something in it hangs."""
+        self.failed(f"its runtime did not start within {START_TIMEOUT_S:.0f} s")
+        self.kill()
+
     def _init_timed_out(self) -> None:
         """Ten seconds have passed: end this INIT; the first invocation does it again."""
         self._init_error = (b"", "Sandbox.Timedout")
@@ -340,6 +360,9 @@ class Environment:
 
     def _restart(self) -> None:
         self._next = None
+        self._restarts += 1
+        if self._begun is None:
+            self._arm(START_TIMEOUT_S, self._start_timed_out)
         if self._sandbox is not None:
             self._sandbox.reset()
 
@@ -350,25 +373,28 @@ class Environment:
 
     # -- INVOKE
 
-    def _begin(self, invocation: Invocation) -> None:
-        """The invocation's own time starts: START is logged, the function's timeout runs."""
-        if self._timer is not None:
-            self._disarm()
+    def _begin(self, invocation: Invocation) -> float:
+        """The invocation's own time starts: START is logged, the function's timeout runs. Returns when, on the monotonic
+        clock."""
         self._begun = self._clock.monotonic()
         if self._tail is not None:
             self._tail.clear()  # the tail begins at START (aws-behaviour 2.6)
         self._log(self._records.start(self._clock.now(), invocation.request_id))
         self._arm(self.function.timeout_s, self._timed_out)
+        return self._begun
 
     def _deliver(self) -> None:
         current, connection = self._current, self._next
         assert current is not None and connection is not None  # noqa: PT018 - the callers have looked
-        repeated = self._timer is not None and self.state is State.RESETTING
-        if not repeated:
-            self._begin(current)
-        self.state = move(self.state, State.BUSY)
         self._next = None
-        elapsed = self._clock.monotonic() - self._begun
+        if not connection.open:  # the runtime has just died; it is made anew when its end is reported
+            if self._begun is None:
+                self._begin(current)
+            return
+        begun = self._begin(current) if self._begun is None else self._begun
+        if self.state is not State.BUSY:
+            self.state = move(self.state, State.BUSY)
+        elapsed = self._clock.monotonic() - begun
         deadline_ms = int((self._clock.now() + self.function.timeout_s - elapsed) * 1000)
         if connection.deliver(_next_answer(current, deadline_ms), current.payload):
             self._delivered = True
@@ -378,7 +404,8 @@ class Environment:
         current, future = self._current, self._future
         assert current is not None
         self._disarm()
-        duration_ms = (self._clock.monotonic() - self._begun) * 1000
+        begun, self._begun = self._begun, None
+        duration_ms = (self._clock.monotonic() - begun) * 1000 if begun is not None else 0.0
         self._output.drain()
         now = self._clock.now()
         lines: list[str] = []

@@ -25,6 +25,7 @@ from tenantry.model.invocation import RESPONSE_BYTES_MAX
 _BASE = b"/2018-06-01/runtime/"
 _HEADER_BYTES_MAX = 2 << 20  # the X-Ray cause may take one MiB
 _CONNECTIONS_MAX = 16
+_ACCEPT_PAUSE_S = 0.1
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Payload Too Large"}
 
 
@@ -73,7 +74,10 @@ class RuntimeApi:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError:
-            return  # out of descriptors: the connection stays in the queue and is tried again
+            # Out of descriptors: the connection stays in the queue. To look again at once would only burn the processor.
+            self._loop.remove_reader(self._server)
+            self._loop.call_later(_ACCEPT_PAUSE_S, self._accept_again)
+            return
         if len(self._connections) >= _CONNECTIONS_MAX:
             accepted.close()
             return
@@ -82,7 +86,16 @@ class RuntimeApi:
             self._loop.connect_accepted_socket(lambda: RuntimeConnection(self._handler, self._connections), accepted)
         )
         self._accepting.add(task)
-        task.add_done_callback(self._accepting.discard)
+        task.add_done_callback(self._accepted)
+
+    def _accept_again(self) -> None:
+        if self._server.fileno() >= 0:
+            self._loop.add_reader(self._server, self._accept)
+
+    def _accepted(self, task: asyncio.Task[object]) -> None:
+        self._accepting.discard(task)
+        if not task.cancelled():
+            task.exception()  # the client went, or there was no descriptor: its socket is closed either way
 
 
 class RuntimeConnection(asyncio.Protocol):
@@ -115,6 +128,11 @@ class RuntimeConnection(asyncio.Protocol):
             return False
         self._transport.write(head + body)
         return True
+
+    @property
+    def open(self) -> bool:
+        """Whether the client is still there."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def abort(self) -> None:
         if self._transport is not None:

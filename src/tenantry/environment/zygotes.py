@@ -1,8 +1,8 @@
 """Keeps one warmed zygote for each function version that is in use, and makes environments from it.
 
-A zygote is opened in the background when its function is published, so that the first request does not pay for it; when it
-dies it is opened again at the next need (with a growing pause, so that a zygote that cannot live does not keep the machine
-busy) and counted.
+A zygote is opened in the background when its function is published, so that the first request does not pay for it. When it
+dies that is counted, and it is opened again within a second or at the next need (with a growing pause, so that a zygote that
+cannot live does not keep the machine busy). Its environments live on; what is left of it ends with the last of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tenantry.sandbox.driver import Driver, SandboxError, Zygote, ZygoteSpec
 
 _OPENING_MAX = 2  # at a time: warming is CPU work
 _PAUSE_S, _PAUSE_MAX_S = 0.1, 10.0
+_SHORT_LIFE_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,9 @@ class _Entry:
     function: FunctionVersion
     task: asyncio.Task[Zygote] | None = None
     starts: int = 0
+    deaths: int = 0
     failures: int = 0
+    opened_at: float = 0.0
     retry_at: float = 0.0
     problem: str | None = None
     zygotes: list[Zygote] = field(default_factory=list)
@@ -63,6 +66,15 @@ class Zygotes:
         entry = self._entries.get(_key(function))
         return entry.problem if entry else None
 
+    def revive(self) -> None:
+        """Open again, in the background, what has died. Called every second or so."""
+        if self._closed:
+            return
+        for entry in self._entries.values():
+            self._collect_dead(entry)
+            if entry.task is None and entry.starts and self._clock.monotonic() >= entry.retry_at:
+                self._task(entry.function)
+
     async def release(self, function: FunctionVersion) -> None:
         """The version is retired and has no environment left: close its zygote."""
         entry = self._entries.pop(_key(function), None)
@@ -83,6 +95,7 @@ class Zygotes:
                 "version": entry.function.version,
                 "alive": any(zygote.alive for zygote in entry.zygotes),
                 "starts": entry.starts,
+                "deaths": entry.deaths,
                 "problem": entry.problem,
             }
             for entry in self._entries.values()
@@ -90,17 +103,28 @@ class Zygotes:
 
     def _task(self, function: FunctionVersion) -> asyncio.Task[Zygote]:
         entry = self._entries.setdefault(_key(function), _Entry(function))
+        self._collect_dead(entry)
         task = entry.task
-        if task is not None and task.done():
-            failed = task.cancelled() or task.exception() is not None
-            if failed and self._clock.monotonic() < entry.retry_at:
-                return task
-            if failed or not task.result().alive:
-                task = None
+        if task is not None and task.done() and _failed(task) and self._clock.monotonic() >= entry.retry_at:
+            task = None
         if task is None:
             task = entry.task = asyncio.get_running_loop().create_task(self._open(entry))
             task.add_done_callback(_retrieve)
         return task
+
+    def _collect_dead(self, entry: _Entry) -> None:
+        """Notice that the entry's zygote has died. It stays listed, to be closed, until nothing is left of it."""
+        task = entry.task
+        if task is None or not task.done() or _failed(task) or task.result().alive:
+            return
+        now = self._clock.monotonic()
+        entry.task = None
+        entry.deaths += 1
+        if now - entry.opened_at < _SHORT_LIFE_S:
+            entry.failures += 1
+            entry.retry_at = now + _pause(entry.failures)
+        entry.zygotes = [zygote for zygote in entry.zygotes if not zygote.ended]
+        log.warning("the zygote of %s died; it has died %d times", entry.function.name, entry.deaths)
 
     async def _open(self, entry: _Entry) -> Zygote:
         if self._closed:
@@ -113,11 +137,14 @@ class Zygotes:
                 zygote = await self._driver.open(spec)
             except (SandboxError, OSError) as error:
                 entry.failures += 1
-                entry.retry_at = self._clock.monotonic() + min(_PAUSE_S * 2**entry.failures, _PAUSE_MAX_S)
+                entry.retry_at = self._clock.monotonic() + _pause(entry.failures)
                 entry.problem = str(error)
                 raise SandboxError(str(error)) from None
-        entry.failures, entry.problem = 0, zygote.snapshot_error
-        entry.zygotes = [other for other in entry.zygotes if other.alive]
+        now = self._clock.monotonic()
+        if now - entry.opened_at >= _SHORT_LIFE_S:
+            entry.failures = 0
+        entry.opened_at, entry.problem = now, zygote.snapshot_error
+        entry.zygotes = [other for other in entry.zygotes if not other.ended]
         entry.zygotes.append(zygote)
         if zygote.snapshot_error:
             log.warning(
@@ -156,7 +183,7 @@ def merge_layers(code_root: Path, keys: tuple[str, ...]) -> Path:
         for key in keys:
             shutil.copytree(code_root / key, partial, symlinks=True, dirs_exist_ok=True, copy_function=_replace)
             for folder in (partial, *(path for path in partial.rglob("*") if path.is_dir() and not path.is_symlink())):
-                folder.chmod(0o755)  # a package's folders are read-only; the next layer must be able to write into them
+                folder.chmod(0o755)  # a package's folders are read-only; the next layer must get into them
         partial.rename(target)
     return target
 
@@ -164,6 +191,14 @@ def merge_layers(code_root: Path, keys: tuple[str, ...]) -> Path:
 def _replace(source: str, target: str) -> str:
     Path(target).unlink(missing_ok=True)
     return str(shutil.copy2(source, target, follow_symlinks=False))
+
+
+def _pause(failures: int) -> float:
+    return float(min(_PAUSE_S * 2 ** min(failures, 10), _PAUSE_MAX_S))
+
+
+def _failed(task: asyncio.Task[Zygote]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 def _key(function: FunctionVersion) -> tuple[str, str, str]:

@@ -7,16 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.unit.environment.test_environment import Bench
 
 import tenantry.guest
-from tests.unit.environment.test_environment import Bench
 
 HANDLER = """
 import os
 def handler(event, context):
     if event.get("raise"):
         raise ValueError("on purpose")
-    return {"tenant": context.tenant_id, "id": context.aws_request_id, "left": context.get_remaining_time_in_millis() > 0, "e": event}
+    left = context.get_remaining_time_in_millis() > 0
+    return {"tenant": context.tenant_id, "id": context.aws_request_id, "left": left, "e": event}
 """
 
 

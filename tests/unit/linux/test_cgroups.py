@@ -1,6 +1,7 @@
-"""Control groups: version 2 on a made-up tree (this kernel need not have it), version 1 or 2 for real where the host offers it."""
+"""Control groups: version 2 on a made-up tree (the kernel need not have it), 1 or 2 for real where the host offers it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_v2_divides_its_own_group_and_sets_every_limit(v2):
 
 def test_v2_without_the_controllers_says_what_to_do(v2):
     (v2 / "user.slice/cgroup.controllers").write_text("cpu\n")
-    with pytest.raises(CgroupError, match="does not offer memory, pids.*Delegate=yes"):
+    with pytest.raises(CgroupError, match=r"does not offer memory, pids.*Delegate=yes"):
         Cgroups("tenantry-x", v2, own="0::/user.slice\n")
 
 
@@ -72,7 +73,7 @@ def test_real_groups_come_and_go():
     if child == 0:
         for entrance in entrances:
             os.write(entrance, b"0")
-        os._exit(0 if "/tenantry-test-" in open("/proc/self/cgroup").read() else 1)
+        os._exit(0 if "/tenantry-test-" in Path("/proc/self/cgroup").read_text() else 1)
     for entrance in entrances:
         os.close(entrance)
     assert os.waitpid(child, 0)[1] == 0

@@ -1,14 +1,15 @@
-"""The seccomp policy: compiled, installed in a child, and shown to be what refuses (the control: without the group it does not)."""
+"""The seccomp policy: compiled, installed in a child, and shown to be what refuses (control: without the group it does not)."""
 
 import errno
 import json
-import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import tenantry
 from tenantry.linux import syscalls
 from tenantry.linux.seccomp import MACHINES, compile_policy, load_policy
 
@@ -34,7 +35,7 @@ print(json.dumps(answers))
 
 def answers(calls, **compile_options):
     program = compile_policy(POLICY, platform.machine(), **compile_options).hex()
-    source = os.path.dirname(os.path.dirname(os.path.dirname(sys.modules["tenantry.linux.seccomp"].__file__)))
+    source = str(Path(tenantry.__file__).parent.parent)
     done = subprocess.run(
         [sys.executable, "-I", "-c", CHILD, source, json.dumps(calls)],
         input=program,
