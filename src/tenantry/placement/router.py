@@ -9,6 +9,8 @@ invocation runs to its end even if its caller has gone.
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import secrets
 import uuid
@@ -18,10 +20,12 @@ from typing import Any
 
 from tenantry.environment import variables
 from tenantry.environment.environment import Environment, EnvironmentFailed, Invocation, Platform
+from tenantry.environment.lifecycle import State
 from tenantry.environment.outcome import Outcome
 from tenantry.environment.records import Records, runtime_version, stream_name
 from tenantry.environment.zygotes import Zygotes
 from tenantry.model.clock import Clock
+from tenantry.model.errors import ServiceError
 from tenantry.model.function import FunctionEntry, FunctionVersion
 from tenantry.model.identity import CredentialSource
 from tenantry.model.invocation import InvokeRequest, InvokeResult
@@ -37,6 +41,9 @@ from tenantry.sandbox.driver import SandboxError, SandboxSpec
 _CREDENTIALS_S = 12 * 3600
 _AGE_MAX_S = 4 * 3600.0  # AWS recycles environments every few hours; credentials live longer than that
 _SWEEP_S = 1.0
+_FORK_ATTEMPTS = 2
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -143,7 +150,11 @@ class Router:
                 self._kill(slot)
             self._counters["cold_starts"] += 1
             self.parking.missed(key, now)
-            resident = self._make(function, decision.slot)
+            try:
+                resident = self._make(function, decision.slot)
+            except OSError as error:
+                self.pool.lost(decision.slot)
+                raise admission.ENVIRONMENT_FAILED(reason=_said(error)) from None
             resident.environment.bind(request.tenant_id)
         else:
             resident = self._residents[decision.slot.id]
@@ -179,7 +190,7 @@ class Router:
         self.pool.lost(resident.slot)
         self._residents.pop(resident.slot.id, None)
         key = resident.slot.key
-        if environment.init_failed or environment.failure is not None:
+        if (environment.init_failed or environment.failure is not None) and self._current(environment.function):
             self.parking.failed(key, self._clock.monotonic())
         if resident.slot.retired and self.pool.count(key) == 0 and not self._current(environment.function):
             self.pool.forget(key)
@@ -193,13 +204,17 @@ class Router:
             group.create_task(self.events.run())
             while True:
                 await asyncio.sleep(_SWEEP_S)
-                self.sweep()
+                try:
+                    self.sweep()
+                except Exception:
+                    log.exception("looking after the environments failed; it is tried again in a second")
 
     def sweep(self) -> None:
         """Retire what has been idle or alive too long, and top up parked environments."""
         now = self._clock.monotonic()
         for slot in self.pool.expire(now, self._settings.idle_timeout_s, _AGE_MAX_S):
             self._kill(slot)
+        self._zygotes.revive()
         for entry in self._functions.entries():
             for function in entry.versions.values():
                 if function.tenancy:
@@ -266,7 +281,13 @@ class Router:
             slot = self.pool.park(key, function.memory_mib, now)
             if slot is None:
                 return
-            self._make(function, slot)
+            try:
+                self._make(function, slot)
+            except OSError as error:
+                self.pool.lost(slot)
+                self.parking.failed(key, now)
+                log.warning("no environment of %s could be parked: %s", function.name, _said(error))
+                return
 
     def _park_later(self, function: FunctionVersion) -> None:
         """After the first request is through, not beside it: a fork costs a core some milliseconds."""
@@ -285,21 +306,42 @@ class Router:
         runtime = runtime_version(function, self._runtimes.resolve(function.runtime).version)
         records = Records(function, stream, runtime)
         reading, writing = os.pipe()
-        environment = Environment(identifier, function, stream, records, self, self._platform, self._logs, self._clock, reading)
+        try:
+            environment = Environment(
+                identifier, function, stream, records, self, self._platform, self._logs, self._clock, reading
+            )
+        except BaseException:
+            os.close(reading)
+            os.close(writing)
+            raise
         resident = _Resident(environment, slot)
         self._residents[slot.id] = self._by_environment[identifier] = resident
         resident.starting = self._spawn(self._start(resident, writing))
         return resident
 
     async def _start(self, resident: _Resident, output: int) -> None:
+        """Ask for the environment's sandbox. `output` is closed here whatever happens."""
         environment = resident.environment
-        function = environment.function
         try:
+            await self._ask(environment, output)
+        except (SandboxError, OSError, ServiceError) as error:
+            environment.set_failure(_said(error))
+        except Exception as error:
+            log.exception("an environment of %s could not be made", environment.function.name)
+            environment.set_failure(repr(error))
+        except asyncio.CancelledError:
+            environment.set_failure("the platform is shutting down")
+            raise
+        finally:
+            os.close(output)
+
+    async def _ask(self, environment: Environment, output: int) -> None:
+        function = environment.function
+        for attempt in range(_FORK_ATTEMPTS):
             zygote = await self._zygotes.get(function)
-            credential = self._credentials.assume(function.role, function.name, _CREDENTIALS_S)
-            if environment.state.value == "dead":
-                os.close(output)
+            if environment.state is State.DEAD:
                 return
+            credential = self._credentials.assume(function.role, function.name, _CREDENTIALS_S)
             spec = SandboxSpec(
                 id=environment.id,
                 environ=variables.own(environment.stream, credential),
@@ -307,14 +349,13 @@ class Router:
                 tmp_mib=function.ephemeral_mib,
                 forwards=tuple((name, int(port)) for name, _, port in (entry.rpartition(":") for entry in function.egress)),
             )
-        except (SandboxError, OSError) as error:
-            os.close(output)
-            environment.set_failure(str(error))
+            try:
+                environment.attach(zygote.fork(spec, os.dup(output), environment))
+            except SandboxError:
+                if zygote.alive or attempt + 1 == _FORK_ATTEMPTS:
+                    raise
+                continue  # it died just now: the next one is asked
             return
-        try:
-            environment.attach(zygote.fork(spec, output, environment))
-        except (SandboxError, OSError) as error:
-            environment.set_failure(str(error))
 
     def _kill(self, slot: Slot) -> None:
         resident = self._residents.get(slot.id)
@@ -381,3 +422,10 @@ class Router:
 def key_of(function: FunctionVersion) -> FunctionKey:
     """The pool's key of a function version."""
     return FunctionKey(function.arn, function.version, function.revision)
+
+
+def _said(error: Exception) -> str:
+    """An error's own words; of the system's errors the reason."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "the platform has no file descriptors left; raise its limit (ulimit -n) or lower its number of environments"
+    return error.message if isinstance(error, ServiceError) else str(error)

@@ -120,6 +120,8 @@ class ZygoteProcess:
                 asyncio.get_running_loop().add_writer(self._channel, self._writable)
         except OSError as error:
             del self._children[sandbox.id]
+            if error.errno not in _NO_DESCRIPTORS:
+                self._end(f"it does not take orders: {error}")
             raise SandboxError(f"the zygote does not take orders: {error}") from None
 
     def _send(self, request: dict[str, Any], descriptors: tuple[int, ...]) -> bool:
