@@ -263,6 +263,7 @@ class Platform:
             transformer,
             rewrite_outputs=config.rewrite_outputs,
             answer_after_s=ANSWER_AFTER_S,
+            warm_up=lambda: self._background.spawn(transformer.prewarm()),
         )
         identity = (IamService(directory, clock), StsService(directory, credentials))
         control = CloudControlService(operations)

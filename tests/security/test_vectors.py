@@ -10,7 +10,7 @@ import pytest
 from tenantry.verify.runner import CLOSED, OPEN, RESIDUAL, try_one
 from tenantry.verify.vectors import VECTORS
 
-pytestmark = [pytest.mark.isolation, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.isolation, pytest.mark.timeout(180), pytest.mark.xdist_group("laboratories")]
 LEVELS = ["namespace", "exec"]
 ROOT = [pytest.param(None, id="root", marks=pytest.mark.root), pytest.param(True, id="rootless")]
 NEEDS_CGROUPS = {"memory-bomb", "cpu-hog", "fork-bomb"}

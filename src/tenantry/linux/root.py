@@ -4,7 +4,8 @@ The tree is a small tmpfs with read-only binds of what the interpreter needs and
 draws it up). Works with root, and inside a user namespace without any.
 
 A tree: {"directories": [path], "binds": [[source, target, is it a device]], "files": {path: text}, "links": {path: target}},
-all paths absolute and inside the new root. `/proc` and `/tmp` are made as empty directories for what each environment mounts there.
+all paths absolute and inside the new root. `/proc` and `/tmp` are made as empty directories for what each environment mounts
+there.
 """
 
 from __future__ import annotations

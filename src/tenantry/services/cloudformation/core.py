@@ -51,6 +51,7 @@ class Core:
         *,
         rewrite_outputs: bool,
         answer_after_s: float = 0.0,
+        warm_up: Callable[[], object] = lambda: None,
     ) -> None:
         self._store = store
         self._saga = saga
@@ -60,6 +61,7 @@ class Core:
         self._spawn = spawn
         self._rewrite_outputs = rewrite_outputs
         self._answer_after_s = answer_after_s
+        self._warm_up = warm_up
         self._under_way: dict[str, asyncio.Event] = {}
 
     def _known(self, ctx: Context, name_or_id: str) -> Stack:

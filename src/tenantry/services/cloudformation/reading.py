@@ -28,6 +28,7 @@ class ReadingOperations(Core):
     @operation("DescribeStacks")
     async def describe_stacks(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         """One stack, by name or ARN (deleted ones by ARN only), or all that are not deleted."""
+        self._warm_up()
         if params.get("StackName"):
             found, token = [self._known(ctx, params["StackName"])], None
         else:

@@ -36,6 +36,7 @@ class CloudFormationService(StackOperations, ChangeSetOperations, ReadingOperati
     spawn: takes a coroutine and runs it in the background; the caller cancels it at shutdown, which a later `recover` mends.
     rewrite_outputs: whether outputs that name an API of ours are shown with an address that works here.
     answer_after_s: how long deletions and executions may hold their answer to give it when all is done.
+    warm_up: called when somebody asks about stacks, which is how every deployment begins.
     """
 
     name = "cloudformation"
@@ -50,6 +51,7 @@ class CloudFormationService(StackOperations, ChangeSetOperations, ReadingOperati
         *,
         rewrite_outputs: bool = True,
         answer_after_s: float = 0.0,
+        warm_up: Callable[[], object] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         types: Mapping[str, ResourceType] = RESOURCE_TYPES,
     ) -> None:
@@ -57,7 +59,15 @@ class CloudFormationService(StackOperations, ChangeSetOperations, ReadingOperati
         saga = Saga(store, types, operations, clock, sleep)
         planner = Planner(store, saga, types, operations, transformer)
         super().__init__(
-            store, saga, planner, operations, clock, spawn, rewrite_outputs=rewrite_outputs, answer_after_s=answer_after_s
+            store,
+            saga,
+            planner,
+            operations,
+            clock,
+            spawn,
+            rewrite_outputs=rewrite_outputs,
+            answer_after_s=answer_after_s,
+            warm_up=warm_up,
         )
 
     def recover(self) -> list[str]:
