@@ -43,7 +43,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tenantry-bench-") as folder:
         platform = Platform(Path(folder))
         platform.start()
-        first = timed(platform.start) if platform.stop() == 0 else float("nan")
+        platform.stop()
+        platform.start()
         try:
             idle_mib = resident_mib(platform.pid)
             aws = Aws(platform.environment)
@@ -56,7 +57,7 @@ def main() -> int:
         finally:
             platform.stop()
     row(table, "start of a bare interpreter (yardstick)", bare)
-    table.add_row("`tenantry up` to its first answer, second start", f"{first:.0f} ms", "")
+    table.add_row("`tenantry up` to its first answer, second start", f"{platform.started_in_s * 1000:.0f} ms", "")
     table.add_row("memory of the idle platform process", f"{idle_mib:.0f} MiB", "")
     row(table, f"first answer to a new tenant ({NEW_TENANTS})", fresh)
     row(table, f"warm call through the API, one client ({WARM_CALLS})", warm)

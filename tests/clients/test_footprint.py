@@ -1,0 +1,24 @@
+"""What the platform costs its host while nobody calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scripts.running import Platform
+
+pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+
+IDLE_MIB_MAX = 120
+
+
+def test_idle_platform_is_small(tmp_path: Path) -> None:
+    with Platform(tmp_path) as platform:
+        status = Path(f"/proc/{platform.pid}/status").read_text()
+        resident_mib = int(status.split("VmRSS:")[1].split()[0]) / 1024
+        assert resident_mib < IDLE_MIB_MAX
+
+
+def test_key_is_its_owners_alone(tmp_path: Path) -> None:
+    with Platform(tmp_path) as platform:
+        assert (platform.data_dir / "credentials.json").stat().st_mode & 0o777 == 0o600
