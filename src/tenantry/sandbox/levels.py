@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import platform
@@ -133,6 +134,8 @@ class LinuxDriver:
         try:
             return self.cgroups.create(spec.id, limits_for(spec.memory_mib, spec.processes_max))
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # not the group's fault
             raise SandboxError(f"the environment's control group could not be made: {error}") from None
 
     def _open_cgroups(self) -> tuple[Cgroups | None, str]:

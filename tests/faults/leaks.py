@@ -1,0 +1,113 @@
+"""Counts everything a platform could leave behind: processes, namespaces, mounts, control groups, temporary files, descriptors.
+
+    before = census()
+    ...
+    await settled(before)        # AssertionError naming what is there now and was not
+
+Counted is what belongs to this process: its descendants, their namespaces, its own descriptors and mounts, and the control
+groups and temporary folders that carry its mark (linux/owner.py). `census(pid)` counts those of another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenantry.linux import owner
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What exists at one moment, each thing by a name."""
+
+    processes: frozenset[str]
+    namespaces: frozenset[str]
+    mounts: frozenset[str]
+    cgroups: frozenset[str]
+    temporary: frozenset[str]
+    descriptors: frozenset[str]
+
+    def beyond(self, other: Census) -> dict[str, list[str]]:
+        """What is here and was not in `other`, by kind. Descriptors count by number: a kept one keeps its number."""
+        found = {}
+        for kind in self.__slots__:
+            more = getattr(self, kind) - getattr(other, kind)
+            if more and (kind != "descriptors" or len(self.descriptors) > len(other.descriptors)):
+                found[kind] = sorted(more)
+        return found
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has made and that have not been collected."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Its children, their children and so on."""
+    found: list[int] = []
+    for child in children(pid):
+        found += [child, *descendants(child)]
+    return found
+
+
+def cgroups(mark: str) -> frozenset[str]:
+    """Control groups below those named after `mark`, and these themselves."""
+    found = set()
+    own = Path("/proc/self/cgroup").read_text()
+    for line in own.splitlines():
+        _, names, path = line.split(":", 2)
+        base = Path("/sys/fs/cgroup", names.split(",")[0] if names else "") / path.lstrip("/")
+        for group in (*base.glob(f"{mark}*"), *base.parent.glob(f"{mark}*")):
+            found.update(str(entry) for entry in (group, *group.rglob("*")) if entry.is_dir())
+    return frozenset(found)
+
+
+def census(pid: int | None = None, mark: str | None = None) -> Census:
+    """What exists now of this process, or of another (whose descriptors and mounts are then counted)."""
+    pid = os.getpid() if pid is None else pid
+    mark = owner.mark() if mark is None else mark
+    processes = descendants(pid)
+    namespaces = set()
+    for process in (pid, *processes):
+        for name in NAMESPACES:
+            with contextlib.suppress(OSError):
+                namespaces.add(str(Path(f"/proc/{process}/ns/{name}").readlink()))
+    descriptors = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            descriptors.add(f"{entry.name} -> {entry.readlink()}")
+    return Census(
+        frozenset(f"{process} {_name(process)}" for process in processes),
+        frozenset(namespaces),
+        frozenset(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()),
+        cgroups(mark),
+        frozenset(str(path) for path in Path(tempfile.gettempdir()).glob(f"{mark}*")),
+        frozenset(descriptors),
+    )
+
+
+async def settled(before: Census, wait_s: float = WAIT_S) -> None:
+    """Wait until nothing is left that was not there before."""
+    end = asyncio.get_running_loop().time() + wait_s
+    while left := census().beyond(before):
+        if asyncio.get_running_loop().time() > end:
+            raise AssertionError(f"left behind: {left}")
+        await asyncio.sleep(0.02)
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() + " " + Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][1]
+    except OSError:
+        return "gone"
