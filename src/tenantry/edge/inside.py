@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from tenantry.edge.egress import Streams, dial
 from tenantry.edge.listener import Handler, Listener, Origin
+
+Dial = Callable[[str, int], Awaitable[Streams]]
 
 RELAYS_MAX = 32
 """Connections one environment may have open to one egress target."""
 
-CONNECT_TIMEOUT_S = 10.0
 RELAY_READ_BYTES = 64 * 1024
 
 
@@ -39,7 +41,9 @@ class InsideNetworks:
     `attach` comes before the first environment: the listener needs the services, they need placement, and that needs this.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dial: Dial = dial) -> None:
+        """dial: makes the connection to an egress target; raises OSError where it may not be reached."""
+        self._dial = dial
         self._listener: Listener | None = None
         self._handler: Handler | None = None
         self._networks: dict[str, _Inside] = {}
@@ -109,8 +113,10 @@ class InsideNetworks:
             if task is not None:
                 network.relays.add(task)
             try:
-                if open_now <= RELAYS_MAX:
-                    await _relay(reader, writer, host, port)
+                # A target that cannot be reached, or may not be, looks like one that hangs up.
+                with contextlib.suppress(OSError):
+                    if open_now <= RELAYS_MAX:
+                        await _relay(await self._dial(host, port), reader, writer)
             except asyncio.CancelledError:
                 if not network.ended:
                     raise
@@ -126,13 +132,9 @@ class InsideNetworks:
             started.close()
 
 
-async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
-    """Carry bytes both ways until both sides have ended. A target that cannot be reached looks like one that hangs up."""
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            far_reader, far_writer = await asyncio.open_connection(host, port)
-    except OSError:  # TimeoutError is one
-        return
+async def _relay(far: Streams, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry bytes both ways until both sides have ended."""
+    far_reader, far_writer = far
     try:
         await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
     finally:

@@ -21,7 +21,7 @@ async def inside(request: Request) -> Response:
 
 
 def attached(edge) -> InsideNetworks:
-    networks = InsideNetworks()
+    networks = InsideNetworks(asyncio.open_connection)  # the targets of these tests are on loopback
     networks.attach(edge.listener, inside)
     return networks
 

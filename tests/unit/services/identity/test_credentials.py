@@ -124,6 +124,7 @@ def test_a_token_opens_its_own_key_only(key: str) -> None:
         ("a key in small letters", MADE.access_key_id.lower(), TOKEN),
         ("a key with more behind it", MADE.access_key_id + "A", TOKEN),
     ],
+    ids=range(11),  # the keys are new in every process, and workers compare names
 )
 def test_forgeries(says: str, key: str, token: str | None) -> None:
     assert platform().lookup(key, token) is None, says
