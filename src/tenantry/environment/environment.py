@@ -97,6 +97,7 @@ class Environment:
         self.state = State.STARTING
         self.invocations = 0
         self.init_failed = False
+        self.doomed = False
         self.failure: str | None = None
         self._tenant: object = _UNBOUND
         self._held: list[Event] = []
@@ -240,7 +241,11 @@ class Environment:
                 future.set_exception(EnvironmentFailed(self.failure))
             else:
                 memory = self._sandbox is not None and self._sandbox.out_of_memory()
-                future.set_result(outcome.exited(request_id, 9, memory))
+                ended = outcome.exited(request_id, 9, memory)
+                if self._begun is None and not memory and not self.init_failed:
+                    future.set_exception(NeverRun(ended))
+                else:
+                    future.set_result(ended)
         self._owner.environment_dead(self)
 
     # -- the runtime's side (runtime_api.Handler)
@@ -336,6 +341,7 @@ class Environment:
             else:
                 self.state = move(self.state, State.RESETTING)
             return
+        self.doomed = True  # before anybody is told that the invocation is over, and places the next one here
         body = self._init_error[0] if self._init_error and self._init_error[0] else ended.payload
         self._init_phase = "init"
         if self._current is not None:
@@ -389,7 +395,7 @@ class Environment:
         self._next = None
         if not connection.open:  # the runtime has just died; it is made anew when its end is reported
             if self._begun is None:
-                self._begin(current)
+                self._arm(START_TIMEOUT_S, self._start_timed_out)
             return
         begun = self._begin(current) if self._begun is None else self._begun
         if self.state is not State.BUSY:
@@ -491,6 +497,15 @@ class Environment:
 
 class EnvironmentFailed(Exception):  # noqa: N818 - says what happened to it
     """The environment could not be made; the text says at which step."""
+
+
+class NeverRun(EnvironmentFailed):
+    """The environment ended before any code of the function saw the invocation: another one may take it. ended: how, as an
+    answer."""
+
+    def __init__(self, ended: Outcome) -> None:
+        super().__init__("it ended before the invocation reached it")
+        self.ended = ended
 
 
 def _next_answer(invocation: Invocation, deadline_ms: int) -> bytes:

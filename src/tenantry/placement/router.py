@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenantry.environment import variables
-from tenantry.environment.environment import Environment, EnvironmentFailed, Invocation, Platform
+from tenantry.environment.environment import Environment, EnvironmentFailed, Invocation, NeverRun, Platform
 from tenantry.environment.lifecycle import State
 from tenantry.environment.outcome import Outcome
 from tenantry.environment.records import Records, runtime_version, stream_name
@@ -113,12 +113,23 @@ class Router:
         if request.invocation_type == "Event":
             self.events.put(entry, request)
             return InvokeResult(202)
-        future = self.place(entry, function, request, invoked_arn)
         try:
-            outcome = await asyncio.shield(future)
+            outcome = await asyncio.shield(self.place(entry, function, request, invoked_arn))
+        except NeverRun:
+            function, outcome = await self._again(request)
         except EnvironmentFailed as error:
             raise admission.ENVIRONMENT_FAILED(reason=str(error)) from None
         return InvokeResult(200, outcome.payload, outcome.function_error, function.version, outcome.log_tail)
+
+    async def _again(self, request: InvokeRequest) -> tuple[FunctionVersion, Outcome]:
+        """Its environment was killed before it saw the invocation: place it once more. The answer tells of a second time."""
+        entry, function, invoked_arn = admission.resolve(self._functions, request)
+        try:
+            return function, await asyncio.shield(self.place(entry, function, request, invoked_arn))
+        except NeverRun as error:
+            return function, error.ended
+        except EnvironmentFailed as error:
+            raise admission.ENVIRONMENT_FAILED(reason=str(error)) from None
 
     def place(
         self, entry: FunctionEntry, function: FunctionVersion, request: InvokeRequest, invoked_arn: str
@@ -178,6 +189,8 @@ class Router:
 
     def environment_idle(self, environment: Environment) -> None:
         resident = self._by_environment.get(environment.id)
+        if resident is not None and environment.doomed:
+            resident.slot.retired = True
         if resident is not None and not self.pool.release(resident.slot, self._clock.monotonic()):
             environment.kill()
 
