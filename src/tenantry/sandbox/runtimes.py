@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,19 @@ class Interpreter:
 class Runtimes:
     """Resolves runtime identifiers. `strict` refuses what has no interpreter of exactly its version."""
 
-    def __init__(self, strict: bool = False, interpreters: Iterable[Interpreter] | None = None) -> None:
+    def __init__(
+        self,
+        strict: bool = False,
+        interpreters: Iterable[Interpreter] | None = None,
+        candidates: Callable[[int], list[Path]] | None = None,
+        identify: Callable[[Path, int], Interpreter | None] | None = None,
+    ) -> None:
+        """interpreters: used instead of a search. candidates, identify: how to search (tests)."""
         self._strict = strict
+        self._candidates = candidates or _candidates
+        self._identify = identify or _identify
         self._found: dict[int, Interpreter] | None = None
+        self._asked: dict[int, Interpreter | None] = {}
         if interpreters is not None:
             self._found = {interpreter.minor: interpreter for interpreter in interpreters}
 
@@ -83,13 +93,12 @@ class Runtimes:
             return own
         if not OLDEST <= minor <= NEWEST:
             return None
-        for candidate in _candidates(minor):
-            interpreter = _identify(candidate, minor)
-            if interpreter is not None:
-                if self._found is not None:
-                    self._found[minor] = interpreter
-                return interpreter
-        return None
+        if minor not in self._asked:  # asking starts a process, and every new environment resolves its runtime
+            self._asked[minor] = next(filter(None, (self._identify(path, minor) for path in self._candidates(minor))), None)
+        interpreter = self._asked[minor]
+        if interpreter is not None and self._found is not None:
+            self._found[minor] = interpreter
+        return interpreter
 
 
 def _candidates(minor: int) -> list[Path]:
