@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import threading
 
 
 def reseed() -> None:
@@ -47,6 +48,19 @@ def import_handler(handler: str) -> str | None:
         importlib.import_module(handler.rsplit(".", 1)[0].replace("/", "."))
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
+    return None
+
+
+def unshareable() -> str | None:
+    """What the module has made that copies of this process would share, or not have. Returns an error text, or None."""
+    if threading.active_count() > 1:
+        return "the module starts threads when it is imported; copies of the process would not have them"
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            mode, name = line.split()[1], line.split(maxsplit=5)[5:]
+            if mode.endswith("s") and "w" in mode:
+                what = name[0].strip() if name else "anonymous"
+                return f"the module makes shared memory when it is imported ({what}); every environment would see it"
     return None
 
 

@@ -193,10 +193,14 @@ def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper
     sys.path[:] = [entry for entry in order["path"].split(":") if entry] + sys.path[1:]
     os.chdir(order["cwd"])
     bootstrap.preload()
-    warning = bootstrap.import_handler(order["environ"]["_HANDLER"]) if order["snapshot"] else None
+    if order["snapshot"]:
+        problem = bootstrap.import_handler(order["environ"]["_HANDLER"]) or bootstrap.unshareable()
+        if problem is not None:
+            wire.send(channel, {"say": "no snapshot", "why": problem})
+            return
     gc.collect()
     gc.freeze()
-    wire.send(channel, {"say": "ready", "pid": os.getpid(), "snapshot_error": warning})
+    wire.send(channel, {"say": "ready", "pid": os.getpid()})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # environments are not waited for here: the kernel reaps them
     while True:
         received = wire.receive(channel)

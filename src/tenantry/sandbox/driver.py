@@ -130,6 +130,10 @@ class SandboxError(Exception):
     """A sandbox or zygote could not be made or reached. The text says which step failed and what would help."""
 
 
+class NoSnapshotError(SandboxError):
+    """The user's module cannot be imported once for all; the text says why. Its environments must import for themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """A level as users choose it: what it closes and what it leaves open (docs/SECURITY.md has the long form)."""

@@ -9,6 +9,7 @@ import platform
 import secrets
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tenantry.linux.cgroups import CgroupError, Cgroups, Group, limits_for
 from tenantry.linux.kernel import Kernel
 from tenantry.linux.seccomp import MACHINES, compile_policy, load_policy
 from tenantry.sandbox import tree
-from tenantry.sandbox.driver import SandboxError, SandboxEvents, SandboxSpec, ZygoteSpec
+from tenantry.sandbox.driver import NoSnapshotError, SandboxError, SandboxEvents, SandboxSpec, ZygoteSpec
 from tenantry.sandbox.zygote import Ids, SandboxProcess, ZygoteProcess, start_zygote
 
 _ZYGOTE_MAY = ("namespaces and mounts", "clone")  # what a zygote's filter leaves out: it makes namespaces for its children
@@ -82,7 +83,15 @@ class LinuxDriver:
         )
 
     async def open(self, spec: ZygoteSpec) -> LinuxZygote:
-        """See driver.Driver."""
+        """See driver.Driver. A module that cannot be snapshotted is imported by each environment; `snapshot_error` says why."""
+        try:
+            return await self._open(spec)
+        except NoSnapshotError as error:
+            zygote = await self._open(replace(spec, snapshot=False))
+            zygote.snapshot_error = str(error)
+            return zygote
+
+    async def _open(self, spec: ZygoteSpec) -> LinuxZygote:
         ids = Ids(self._rootless, (next(self._ranges) % _ID_RANGES + 0x1000) << 16)
         zygote = start_zygote(spec.interpreter, ids, self._kernel, inherit="environment" in self._without)
         await zygote.begin(self._setup(spec))
@@ -182,6 +191,7 @@ class LinuxZygote:
         self._driver = driver
         self._spec = spec
         self._process = process
+        self.snapshot_error: str | None = None
         self._ids = ids
 
     @property
@@ -191,10 +201,6 @@ class LinuxZygote:
     @property
     def ended(self) -> bool:
         return self._process.ended
-
-    @property
-    def snapshot_error(self) -> str | None:
-        return self._process.snapshot_error
 
     def fork(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> SandboxProcess:
         """See driver.Zygote. `output` is closed here whatever happens."""

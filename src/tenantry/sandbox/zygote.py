@@ -23,7 +23,7 @@ from typing import Any
 from tenantry.guest import wire
 from tenantry.linux.cgroups import Group
 from tenantry.linux.kernel import Kernel
-from tenantry.sandbox.driver import SandboxError, SandboxEvents, SandboxSpec
+from tenantry.sandbox.driver import NoSnapshotError, SandboxError, SandboxEvents, SandboxSpec
 
 _READY_TIMEOUT_S = 30.0
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
@@ -80,7 +80,6 @@ class ZygoteProcess:
 
     def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, ids: Ids, kernel: Kernel) -> None:
         self.alive = True
-        self.snapshot_error: str | None = None
         self._process = process
         self._channel = channel
         self._ids = ids
@@ -182,6 +181,7 @@ class ZygoteProcess:
         handlers = {
             "map": self._on_map,
             "ready": self._on_ready,
+            "no snapshot": self._on_no_snapshot,
             "failed": self._on_failed,
             "forked": self._on_forked,
             "not forked": self._on_not_forked,
@@ -197,9 +197,12 @@ class ZygoteProcess:
             self._end(f"its user ids could not be mapped: {error}")
 
     def _on_ready(self, message: dict[str, Any]) -> None:
-        self.snapshot_error = message["snapshot_error"]
         if not self._ready.done():
             self._ready.set_result(None)
+
+    def _on_no_snapshot(self, message: dict[str, Any]) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(NoSnapshotError(str(message["why"])))
 
     def _on_failed(self, message: dict[str, Any]) -> None:
         self._end(f"step {message['step']!r} failed: {message['error']}")

@@ -1,0 +1,91 @@
+"""INIT mode `snapshot`: the module is imported once, and refused where copies of the process would share what it made."""
+
+import asyncio
+import os
+
+import pytest
+
+from tenantry.sandbox.checks import Recorder
+from tenantry.sandbox.driver import SandboxSpec, ZygoteSpec
+from tenantry.sandbox.levels import LinuxDriver
+from tenantry.sandbox.zygote import own_interpreter
+
+pytestmark = pytest.mark.isolation
+HANDLER = "\ndef handler(event, context): ...\n"
+
+
+async def outputs(source, folder, rootless, environments=2):
+    """What two environments of a snapshotted module print at INIT, and why it was not snapshotted."""
+    for parent in (folder, *folder.parents[:-1]):
+        parent.chmod(0o755)
+    (folder / "app.py").write_text(source + HANDLER)
+    driver = LinuxDriver("namespace", rootless=rootless)
+    environ = {"_HANDLER": "app.handler", "PATH": "/usr/bin:/bin"}
+    zygote = await driver.open(ZygoteSpec("s", own_interpreter(), folder, (), environ, snapshot=True))
+    printed = []
+    for number in range(environments):
+        events = Recorder()
+        reading, writing = os.pipe()
+        sandbox = zygote.fork(SandboxSpec(f"e{number}", {}), writing, events)
+        await events.until("listening")
+        events.servers[0].setblocking(False)
+        loop = asyncio.get_running_loop()
+        connection, _ = await asyncio.wait_for(loop.sock_accept(events.servers[0]), 10)
+        await loop.sock_recv(connection, 100)
+        connection.close()
+        sandbox.kill()
+        await events.until("gone")
+        with open(reading) as pipe:
+            printed.append(
+                [line for line in pipe.read().splitlines() if "Traceback" not in line and line.startswith("imported")]
+            )
+    await zygote.close()
+    await driver.close()
+    return printed, zygote.snapshot_error
+
+
+def _all_of(descriptor):
+    with os.fdopen(descriptor) as pipe:
+        return pipe.read().splitlines()
+
+
+@pytest.fixture(params=[pytest.param(False, id="root", marks=pytest.mark.root), pytest.param(True, id="rootless")])
+def rootless(request):
+    if not request.param and os.geteuid() != 0:
+        pytest.skip("needs root")
+    return request.param
+
+
+async def test_module_is_imported_in_the_zygote_only(tmp_path, rootless):
+    printed, error = await outputs("print('imported', flush=True)", tmp_path, rootless)
+    assert (printed, error) == ([[], []], None)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("import mmap\nheld = mmap.mmap(-1, 4096)", "shared memory"),
+        ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "threads"),
+        ("raise ValueError('no')", "ValueError: no"),
+        ("import nothing_of_this_name", "No module named"),
+        ("import sys\nsys.exit(3)", "SystemExit"),
+    ],
+)
+async def test_module_that_cannot_be_copied_is_imported_by_each_environment(source, text, tmp_path, rootless):
+    harmless = f"print('imported', flush=True)\nimport os\nif os.getpid() > 1000:\n    exec({source!r})"
+    printed, error = await outputs(harmless, tmp_path, rootless)
+    assert text in error
+    assert printed == [["imported"], ["imported"]]
+
+
+def test_control_shared_memory_really_is_shared_over_a_fork():
+    import mmap
+
+    held = mmap.mmap(-1, 4096)
+    child = os.fork()
+    if child == 0:
+        held[:5] = b"leak!"
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert held[:5] == b"leak!"
+    held.close()
