@@ -35,10 +35,7 @@ async def outputs(source, folder, rootless, environments=2):
         connection.close()
         sandbox.kill()
         await events.until("gone")
-        with open(reading) as pipe:
-            printed.append(
-                [line for line in pipe.read().splitlines() if "Traceback" not in line and line.startswith("imported")]
-            )
+        printed.append([line for line in _all_of(reading) if line.startswith("imported")])
     await zygote.close()
     await driver.close()
     return printed, zygote.snapshot_error
