@@ -62,15 +62,22 @@ def descendants(pid: int) -> list[int]:
 
 
 def cgroups(mark: str) -> frozenset[str]:
-    """Control groups below those named after `mark`, and these themselves."""
+    """Control groups named after `mark` beside or around this process, and the environments' below them."""
     found = set()
-    own = Path("/proc/self/cgroup").read_text()
-    for line in own.splitlines():
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
         base = Path("/sys/fs/cgroup", names.split(",")[0] if names else "") / path.lstrip("/")
-        for group in (*base.glob(f"{mark}*"), *base.parent.glob(f"{mark}*")):
-            found.update(str(entry) for entry in (group, *group.rglob("*")) if entry.is_dir())
+        for parent in (base, base.parent):
+            for group in _folders(parent):
+                if group.name.startswith(mark):
+                    found.update({str(group), *map(str, _folders(group))})
     return frozenset(found)
+
+
+def _folders(parent: Path) -> list[Path]:
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:  # it may go while it is read
+        return [Path(entry.path) for entry in entries if entry.is_dir()]
+    return []
 
 
 def census(pid: int | None = None, mark: str | None = None) -> Census:
