@@ -53,7 +53,8 @@ def stream_name(function: FunctionVersion, identifier: str, now: float) -> str:
 
 def runtime_version(function: FunctionVersion, version: str) -> tuple[str, str]:
     """(runtime version, its ARN): which interpreter really runs, in the place where AWS names its runtime build."""
-    name = f"{function.runtime.replace('python', 'python:')}.tenantry{version}"
+    wanted = function.runtime.removeprefix("python")
+    name = f"python:{wanted}.tenantry" if version == wanted else f"python:{wanted}.substituted-by-{version}"
     digest = hashlib.sha256(name.encode()).hexdigest()
     return name, f"arn:aws:lambda:{function.region}::runtime:{digest}"
 

@@ -289,7 +289,7 @@ class Actions:
         with self._store.transaction():
             self._store.put_step(run.key, replace(step, state="done", physical_id=made.physical_id))
             complete = replace(
-                record, status=f"{verb}_COMPLETE", reason=None, physical_id=made.physical_id, attributes=made.attributes
+                record, status=f"{verb}_COMPLETE", reason=made.warning, physical_id=made.physical_id, attributes=made.attributes
             )
             self._tell(run, complete, keep=True)
 

@@ -53,10 +53,12 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A resource that exists: the value of its `Ref` and its attributes."""
+    """A resource that exists: the value of its `Ref`, its attributes, and what a person should know about it (told as an
+    event)."""
 
     physical_id: str
     attributes: dict[str, Any] = field(default_factory=dict)
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

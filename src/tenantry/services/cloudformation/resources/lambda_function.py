@@ -142,7 +142,8 @@ async def _ready(scope: Scope, name: str) -> Made:
             attributes = {
                 f"SnapStartResponse.{key}": snap_start[key] for key in ("ApplyOn", "OptimizationStatus") if key in snap_start
             }
-            return Made(name, {"Arn": seen["FunctionArn"], **attributes})
+            substituted = seen.get("RuntimeVersionConfig", {}).get("Error", {}).get("Message")
+            return Made(name, {"Arn": seen["FunctionArn"], **attributes}, substituted)
         if state == "Failed" or update == "Failed":
             why = seen.get("StateReason") or seen.get("LastUpdateStatusReason") or "no reason given"
             raise ServiceError("NotStabilized", f"Function {name} did not become ready: {why}")
