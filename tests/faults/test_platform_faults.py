@@ -23,7 +23,13 @@ from tenantry.linux import owner
 
 pytestmark = [pytest.mark.isolation, pytest.mark.slow]
 
-FULL = {(500, "ServiceException"), (500, "InternalError"), (500, "InternalFailure"), (400, "CodeStorageExceededException")}
+FULL = {
+    (500, "ServiceException"),
+    (500, "InternalError"),
+    (500, "InternalFailure"),
+    (500, "ServiceFailure"),
+    (400, "CodeStorageExceededException"),
+}
 TRUST = json.dumps(
     {
         "Version": "2012-10-17",

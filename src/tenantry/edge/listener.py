@@ -45,7 +45,8 @@ FLUSH_TIMEOUT_S = 1.0
 
 def report_to_stderr(error: BaseException) -> None:
     """Print an unexpected failure with its traceback, for the person who runs the platform."""
-    traceback.print_exception(error, file=sys.stderr)
+    with contextlib.suppress(OSError):  # it may go to a disk that is full, and the caller is owed an answer all the same
+        traceback.print_exception(error, file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
