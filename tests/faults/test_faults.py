@@ -140,11 +140,16 @@ async def test_idle_environment_killed_gives_its_tenant_a_fresh_one(tmp_path):
 async def test_environment_killed_at_the_moment_its_tenant_calls_answers(tmp_path):
     async with open_bench(tmp_path) as bench:
         bench.deploy()
-        for round_ in range(10):
-            await bench.invoke("Blue")
-            kill(bench.keeper(bench.of("Blue")))
+        for _ in range(10):
+            assert await bench.invoke("Blue") == {"tenant": "Blue", "seen": 1}
+            blue = bench.of("Blue")
+            kill(bench.keeper(blue))
             answer = await asyncio.wait_for(bench.invoke("Blue"), 10)
-            assert isinstance(answer, dict) or answer.startswith("Runtime.ExitError"), (round_, answer)
+            assert isinstance(answer, dict) or answer.startswith("Runtime.ExitError"), answer
+            await bench.until(lambda dead=blue: dead.state is State.DEAD)
+            for left in bench.environments():
+                left.kill()
+            await bench.until(lambda: not bench.environments())
 
 
 async def test_runtime_killed_while_idle_is_made_anew_in_the_same_environment(tmp_path):
