@@ -5,6 +5,7 @@ Run by the keeper after a fork (levels `process` and `namespace`), or as a progr
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -28,9 +29,12 @@ def reseed() -> None:
 
 
 def preload() -> None:
-    """Load awslambdaric and what it would otherwise load at its first invocation or error."""
+    """Load awslambdaric and what it would otherwise load at its first invocation.
+
+    Not http.client, which only a failed INIT needs: it brings ssl along, and a TLS generator that every fork would have to
+    reseed.
+    """
     import decimal  # noqa: F401
-    import http.client  # noqa: F401 - init errors go through it
     import json  # noqa: F401
     import logging  # noqa: F401
     import traceback  # noqa: F401
@@ -71,6 +75,7 @@ def run(handler: str) -> None:
 
     # Polling from a helper thread (what the client does for python3.12 and newer) only lets the main thread see signals; it
     # costs a thread per invocation, so it stays off.
+    gc.enable()
     client = LambdaRuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"], False)
     bootstrap.run(handler, client)
 

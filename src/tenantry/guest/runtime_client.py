@@ -25,8 +25,8 @@ class _Client:
     def connect(self) -> socket.socket:
         self.host = os.environ["AWS_LAMBDA_RUNTIME_API"]
         name, _, port = self.host.rpartition(":")
-        connection = socket.create_connection((name, int(port)))
-        connection.settimeout(None)  # /next waits for as long as there is nothing to do
+        connection = socket.socket()  # the address is always a number: no resolver, and none of the modules it loads
+        connection.connect((name, int(port)))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection, self.buffer = connection, b""
         return connection

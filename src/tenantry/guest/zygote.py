@@ -200,6 +200,7 @@ def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper
             return
     gc.collect()
     gc.freeze()
+    gc.disable()  # a collection in a fork would write to pages it shares; the runtime switches it on again
     wire.send(channel, {"say": "ready", "pid": os.getpid()})
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # environments are not waited for here: the kernel reaps them
     while True:
@@ -207,14 +208,19 @@ def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper
         if received is None:
             return
         request, descriptors = received
-        _fork(kernel, request, descriptors, channel, mapper)
+        _fork(kernel, order["constants"], request, descriptors, channel, mapper)
 
 
 def _fork(
-    kernel: Kernel, request: dict[str, Any], descriptors: list[int], channel: socket.socket, mapper: socket.socket | None
+    kernel: Kernel,
+    constants: dict[str, Any],
+    request: dict[str, Any],
+    descriptors: list[int],
+    channel: socket.socket,
+    mapper: socket.socket | None,
 ) -> None:
     control, output, *cgroups = descriptors
-    environment = request["environment"]
+    environment = {**constants, **request["environment"]}
     try:
         child = kernel.clone(_INSIDE) if environment["namespaces"] else os.fork()
     except OSError as error:

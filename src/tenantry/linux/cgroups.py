@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import time
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Group:
         self._directories = directories
         self._v2 = v2
         self._oom_seen = 0
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return next(iter(self._directories.values())).name
 
     def entrances(self) -> list[int]:
         """Descriptors through which a process joins, by writing `0` to each; the caller closes them."""
@@ -116,6 +122,27 @@ class Cgroups:
         paths = {tuple(line.split(":", 2)[1].split(",")): line.split(":", 2)[2] for line in own.splitlines()}
         self.v2 = (root / "cgroup.controllers").exists()
         self._parents = self._v2_parents(root, paths) if self.v2 else self._v1_parents(root, paths)
+        self._spare: dict[Limits, list[Group]] = {}
+        self._spare_names: set[str] = set()
+        self._numbers = itertools.count()
+
+    def take(self, identifier: str, limits: Limits) -> Group:
+        """A group with these limits, made ahead of time if there is one (`stock`). Raises OSError."""
+        spare = self._spare.get(limits)
+        if spare:
+            group = spare.pop()
+            self._spare_names.discard(group.name)
+            return group
+        return self.create(identifier, limits)
+
+    def stock(self, limits: Limits, count: int) -> None:
+        """Make groups ahead of time until `count` with these limits are there: a new tenant need not wait for that. Raises
+        OSError."""
+        spare = self._spare.setdefault(limits, [])
+        while len(spare) < count:
+            name = f"spare-{next(self._numbers)}"
+            spare.append(self.create(name, limits))
+            self._spare_names.add(name)
 
     def create(self, identifier: str, limits: Limits) -> Group:
         """A group with its limits set. Raises OSError; nothing of it is left then."""
@@ -139,8 +166,9 @@ class Cgroups:
             _remove(parent)
 
     def leftovers(self) -> list[str]:
-        """Names of the groups that exist, for leak tests."""
-        return sorted({entry.name for parent in self._parents.values() for entry in parent.glob("*") if entry.is_dir()})
+        """Names of the groups that exist and are in use, for leak tests."""
+        found = {entry.name for parent in self._parents.values() for entry in parent.glob("*") if entry.is_dir()}
+        return sorted(found - self._spare_names)
 
     def _settings(self, limits: Limits) -> list[tuple[str, str, str]]:
         memory = str(limits.memory_mib << 20)
@@ -173,6 +201,8 @@ class Cgroups:
                 raise CgroupError(f"the control group controller {controller!r} is not mounted at {base}")
             _sweep(base / own.lstrip("/"))
             parents[controller] = self._make(base / own.lstrip("/") / self._name)
+        # Environments share what all of them together get: as much as a process for each core would.
+        self._write(parents["cpu"] / "cpu.shares", str(CPU_SHARES_PER_VCPU * (os.cpu_count() or 1)))
         return parents
 
     def _v2_parents(self, root: Path, paths: dict[tuple[str, ...], str]) -> dict[str, Path]:
@@ -197,6 +227,12 @@ class Cgroups:
                 f"the control group {own} cannot be divided ({error}): other processes are in it, or it is not delegated"
             ) from None
         return dict.fromkeys(_CONTROLLERS_V1, environments)
+
+    def _write(self, path: Path, value: str) -> None:
+        try:
+            path.write_text(value)
+        except OSError as error:
+            raise CgroupError(f"cannot set {path}: {error.strerror}; run as root or delegate a group") from None
 
     def _make(self, directory: Path) -> Path:
         try:

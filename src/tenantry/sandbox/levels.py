@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import itertools
 import os
@@ -27,6 +29,8 @@ _WRITABLE = ("/tmp",)  # noqa: S108 - a path inside the sandbox
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _FILE_SIZE_SLACK = 1 << 20
 _INODES_PER_MIB = 64
+_SPARE_GROUPS = 4  # for each size of function in use
+_RESTOCK_AFTER_S = 0.02  # after the environment that took one has started, not beside it
 _ID_RANGES = 0x7000
 
 MECHANISMS = frozenset(
@@ -61,6 +65,7 @@ class LinuxDriver:
         if unknown:
             raise ValueError(f"unknown mechanisms {sorted(unknown)}; known are {sorted(MECHANISMS)}")
         self._without = without
+        self._closed = False
         self.mark = owner.mark()
         self.cgroups, self.cgroup_problem = self._open_cgroups() if cgroups is None else (cgroups, "")
         if not self._namespaces:
@@ -99,23 +104,35 @@ class LinuxDriver:
 
     async def close(self) -> None:
         """See driver.Driver."""
+        self._closed = True
         if self.cgroups is not None:
             self.cgroups.close()
 
-    def environment_order(self, zygote: ZygoteSpec, spec: SandboxSpec, outer: int, temporary: Path | None) -> dict[str, Any]:
-        """The `environment` part of a fork request."""
+    def environment_constants(self, zygote: ZygoteSpec) -> dict[str, Any]:
+        """What the orders for all environments of a zygote have in common; sent once, at its setup."""
         inside = self._namespaces
         return {
             "namespaces": inside,
-            "outer": outer,
             "uid": tree.UID,
             "gid": tree.GID,
             "hostname": "sandbox",
-            "environ": spec.environ if inside else {**spec.environ, "TMPDIR": str(temporary)},
+            **{name: name not in self._without for name in ("reseed", "descriptors", "reaping", "sweeping")},
+            "landlock": self._fence,
+            "seccomp": self._filter,
+            "cwd": tree.TASK_ROOT if inside else str(zygote.code),
+            "interpreter": str(zygote.interpreter) if self.level == "exec" else "",
+            "bootstrap": f"{tree.RUNTIME_DIR}/bootstrap.py",
+            "path": self._path(zygote),
+        }
+
+    def environment_order(self, spec: SandboxSpec, outer: int, temporary: Path | None) -> dict[str, Any]:
+        """The `environment` part of a fork request: what differs from one to the next."""
+        return {
+            "outer": outer,
+            "environ": spec.environ if self._namespaces else {**spec.environ, "TMPDIR": str(temporary)},
             "tmp_mib": spec.tmp_mib,
             "tmp_inodes": spec.tmp_mib * _INODES_PER_MIB,
             "forwards": [[tree.forward_address(index), port] for index, (_, port) in enumerate(spec.forwards)],
-            **{name: name not in self._without for name in ("reseed", "descriptors", "reaping", "sweeping")},
             "limits": {}
             if "limits" in self._without
             else {
@@ -128,12 +145,6 @@ class LinuxDriver:
                 # All the memory limit there is without control groups; it counts each process by itself.
                 **({"DATA": spec.memory_mib << 20} if self.cgroups is None and "cgroup" not in self._without else {}),
             },
-            "landlock": self._fence,
-            "seccomp": self._filter,
-            "cwd": tree.TASK_ROOT if inside else str(zygote.code),
-            "interpreter": str(zygote.interpreter) if self.level == "exec" else "",
-            "bootstrap": f"{tree.RUNTIME_DIR}/bootstrap.py",
-            "path": self._path(zygote),
         }
 
     def make_group(self, spec: SandboxSpec) -> Group | None:
@@ -141,11 +152,17 @@ class LinuxDriver:
         if self.cgroups is None:
             return None
         try:
-            return self.cgroups.create(spec.id, limits_for(spec.memory_mib, spec.processes_max))
+            return self.cgroups.take(spec.id, limits_for(spec.memory_mib, spec.processes_max))
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise  # not the group's fault
             raise SandboxError(f"the environment's control group could not be made: {error}") from None
+
+    def restock(self, spec: SandboxSpec) -> None:
+        """Make control groups for environments like this one ahead of time. Failing is no harm: the next one asks itself."""
+        if self.cgroups is not None and not self._closed:
+            with contextlib.suppress(OSError):
+                self.cgroups.stock(limits_for(spec.memory_mib, spec.processes_max), _SPARE_GROUPS)
 
     def _open_cgroups(self) -> tuple[Cgroups | None, str]:
         if not self._namespaces or "cgroup" in self._without:
@@ -170,6 +187,7 @@ class LinuxDriver:
             "seccomp_zygote": self._zygote_filter,
             "far_pid": "zygote pid" not in self._without,
             "environment": "environment" not in self._without,
+            "constants": self.environment_constants(spec),
         }
 
     def _path(self, spec: ZygoteSpec) -> str:
@@ -217,9 +235,10 @@ class LinuxZygote:
             if driver.level == "process":
                 temporary = Path(tempfile.mkdtemp(prefix=driver.mark))
             sandbox = SandboxProcess(spec, events, self._ids, outer, group, driver._kernel, temporary)
-            request = {"id": spec.id, "environment": driver.environment_order(self._spec, spec, outer, temporary)}
+            request = {"id": spec.id, "environment": driver.environment_order(spec, outer, temporary)}
             self._process.fork(sandbox, request, (sandbox.theirs.fileno(), output, *entrances))
             sandbox.theirs.close()
+            asyncio.get_running_loop().call_later(_RESTOCK_AFTER_S, driver.restock, spec)
         except BaseException:
             if outer is not None:
                 self._ids.give_back(outer)
