@@ -40,6 +40,7 @@ from tenantry.services.apigateway.service import ApiGatewayService
 from tenantry.services.cloudcontrol import CloudControlService
 from tenantry.services.cloudformation.service import CloudFormationService
 from tenantry.services.cloudformation.transform import TransformProcess
+from tenantry.services.identity.authorization import Authorizer
 from tenantry.services.identity.credentials import PlatformCredentials
 from tenantry.services.identity.directory import Directory
 from tenantry.services.identity.iam import IamService
@@ -193,7 +194,7 @@ class Platform:
         links = CodeLinks(root.secret_access_key.encode(), clock, self._package)
         data_plane = await self._open_services(directory, credentials, links)
 
-        aws = AwsDoor(protocol, self._operations, config.account_id)
+        aws = AwsDoor(protocol, self._operations, config.account_id, authorize=Authorizer(directory).check)
         pages: dict[str, Page] = {"health": lambda: {"status": "ok"}, "status": self.status}
         front = Front(aws, data_plane.handle, links, pages, self._token)
         limits = EdgeLimits(connections=config.max_connections)

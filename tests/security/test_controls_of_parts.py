@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 from tests.unit.environment.test_environment import Bench, ready
+from tests.unit.services.identity.test_authorization import INVOKE, READ_LOGS, may
 
 from tenantry.environment import environment as module
 from tenantry.environment.environment import Environment
@@ -127,3 +128,11 @@ def test_forged_token():
     assert genuine.lookup(stolen.access_key_id, stolen.session_token) is not None
     forged = other.assume(role, "x", 900)
     assert genuine.lookup(forged.access_key_id, forged.session_token) is None
+
+
+def test_role_with_every_right():
+    """With a policy that allows everything, the calls that the vector sees refused go through."""
+    allow_all = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    for call in (READ_LOGS, INVOKE):
+        assert not may([], *call)
+        assert may(allow_all, *call)

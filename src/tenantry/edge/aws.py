@@ -1,6 +1,6 @@
 """The door for AWS operations, whole:
 
-    identify -> verify the signature -> find the operation -> parse -> validate -> call -> serialise
+    identify -> verify the signature -> find the operation -> parse -> validate -> authorize -> call -> serialise
 
 Which service a request is for is known first, and never fails; so every refusal after that, a bad signature, an unknown
 operation, a failure of our own, goes out in the words and the format of that service, with the request's id.
@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tenantry.edge.listener import Report, report_to_stderr
 from tenantry.model.errors import ServiceError
@@ -22,6 +22,7 @@ from tenantry.protocol.wire import Protocol, Wire
 from tenantry.services.operation import Context, Operations
 
 T = TypeVar("T")
+Authorize = Callable[[Context, str, str, dict[str, Any]], None]
 
 OFF_LOOP_BYTES = 256 * 1024
 """Bodies from this size on are hashed and parsed in a thread: a 50 MiB package would stop every other request for a moment."""
@@ -32,11 +33,19 @@ _REGION = re.compile(r"[a-z0-9-]{1,32}")
 class AwsDoor:
     """Answers AWS requests. `report` hears of failures that are nobody's refusal."""
 
-    def __init__(self, protocol: Protocol, operations: Operations, account_id: str, report: Report = report_to_stderr) -> None:
+    def __init__(
+        self,
+        protocol: Protocol,
+        operations: Operations,
+        account_id: str,
+        report: Report = report_to_stderr,
+        authorize: Authorize | None = None,
+    ) -> None:
         self._protocol = protocol
         self._operations = operations
         self._account_id = account_id
         self._report = report
+        self._authorize = authorize
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request; refusals and failures are answers too."""
@@ -62,6 +71,8 @@ class AwsDoor:
         plan.validate(params)
         endpoint = f"http://{request.header('host', '')}"
         context = Context(verified.region, self._account_id, request_id, verified.principal, endpoint)
+        if self._authorize is not None:
+            self._authorize(context, plan.service, plan.name, params)
         return plan.serialize(await handler(context, params) or {}, request_id)
 
 

@@ -150,7 +150,7 @@ LEVELS = (
         (
             "the host's file system, network and processes are visible",
             "/tmp is shared (TMPDIR is private)",  # noqa: S108 - a text
-            "one user id for every environment unless the platform runs as root",
+            "handlers run as the user who runs the platform, root included",
             "no memory, CPU or process accounting",
         ),
     ),

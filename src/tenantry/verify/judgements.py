@@ -483,4 +483,17 @@ def credentials(lab: Lab) -> str | None:
     if not answer.get("done"):
         return f"the platform cannot be asked with the role's credentials: {answer.get('error')}"
     arn = str(answer.get("value", "Arn"))
-    return None if ":assumed-role/" in arn and not arn.endswith(":root") else f"acts as {arn}"
+    if ":assumed-role/" not in arn:
+        return f"acts as {arn}"
+    group = f"/aws/lambda/{lab.function}"
+    calls: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("logs", "filter_log_events", {"logGroupName": group}),
+        ("lambda", "invoke", {"FunctionName": lab.function, "TenantId": VICTIM, "Payload": '{"attack": "echo"}'}),
+        ("lambda", "update_function_configuration", {"FunctionName": lab.function, "Description": "owned"}),
+        ("iam", "list_roles", {}),
+    )
+    for service, operation, parameters in calls:
+        tried = lab.attack("platform_call", service=service, operation=operation, parameters=parameters)
+        if "AccessDenied" not in str(tried.get("error")):
+            return f"{service} {operation} with the role's credentials: {tried.value!r:.120}"
+    return None

@@ -392,10 +392,10 @@ VECTORS: tuple[Vector, ...] = (
     ),
     Vector(
         "credentials",
-        "use more than the execution role's credentials",
-        "short-lived role credentials",
+        "read logs, invoke as another tenant, with the role's credentials",
+        "short-lived credentials, the role's policies",
         judgements.credentials,
-        Control(unit="test_controls_of_parts::test_forged_token"),
+        Control(unit="test_controls_of_parts::test_role_with_every_right"),
         EVERYWHERE,
     ),
 )

@@ -1,8 +1,7 @@
 """AWS's own managed policies, those that serverless templates name: a table of their places and what they allow.
 
-Each row is (path below `policy/`, statements); a statement is (actions, resource). They exist so that roles can be given them
-and so that they can be read; they are not evaluated. Source: AWS managed policy reference; contents from memory, shortened
-where AWS lists dozens of actions.
+Each row is (path below `policy/`, statements); a statement is (actions, resource). authorization.py evaluates them. Source: AWS
+managed policy reference; contents from memory, shortened where AWS lists dozens of actions.
 """
 
 from __future__ import annotations
