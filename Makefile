@@ -20,7 +20,7 @@ demo: $(READY) ## deploy the example with sam, play every request, show the answ
 
 test: $(READY) ## run the tests, the real clients included (TESTS="path or option" narrows it)
 	@scripts/clients/install sam aws aws-v2 curl
-	@$(PY) -m pytest -n 2 --dist loadgroup $(TESTS)
+	@$(PY) -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(READY) ## format, lint, types, layers, documents
 	@.venv/bin/ruff format --check --quiet .

@@ -1,6 +1,6 @@
 """What every test shares: a running platform, the place of the conformance data, and skipped isolation tests shown last.
 
-Tests that use a running platform belong to the group `platform` (`pytest.mark.xdist_group`), so that they share one.
+Tests are given to workers file by file (`--dist loadfile`), so each worker has one platform and a file's tests keep their order.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import pytest
 from scripts.running import Platform
 from tests.support.aws import Aws, eventually
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.client, pytest.mark.timeout(180)]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "tenant-counter"
 STACK = "tiso"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from scripts.running import Platform
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 IDLE_MIB_MAX = 120
 

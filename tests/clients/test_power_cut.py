@@ -10,7 +10,7 @@ import pytest
 from scripts.running import Platform
 from tests.support.aws import Aws, eventually
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 CODE = (
     "import json\ncounter = 0\n"

@@ -11,7 +11,7 @@ import pytest
 from scripts.running import Platform
 from tests.support.aws import Aws
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.client, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "shape"

@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.conftest import Api, Function, Workshop
 from tests.support.aws import Aws
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 ENABLED = "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."
 TENANT_HEADER = "integration.request.header.X-Amz-Tenant-Id"

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from tests.conformance.conftest import PER_TENANT, Function, Workshop
 from tests.support.aws import Aws, eventually, zip_of
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 ENABLED = "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again."
 DISABLED = (

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from tests.conformance.conftest import Function, Workshop
 from tests.support.aws import Aws, eventually
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 LOGGING = (
     "import logging\nlogging.getLogger().setLevel('INFO')\ncount = 0\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support.aws import Aws, eventually
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 STACK = "check-replacement"
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.support.aws import Aws, eventually, zip_of
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 ROLE_TRUST = {
     "Version": "2012-10-17",

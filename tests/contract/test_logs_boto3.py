@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from tests.support.aws import Aws, eventually
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 
 @pytest.fixture

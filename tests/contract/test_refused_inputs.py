@@ -26,7 +26,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.support.aws import Aws, eventually, zip_of, zip_with_link
 
-pytestmark = [pytest.mark.client, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.client]
 
 FILES = sorted((Path(__file__).parent / "refused").glob("*.toml"))
 TABLES = {path.stem: tomllib.loads(path.read_text()) for path in FILES}
