@@ -53,6 +53,7 @@ class Runtimes:
     ) -> None:
         """interpreters: used instead of a search. candidates, identify: how to search (tests)."""
         self._strict = strict
+        self._resolved: dict[str, ResolvedRuntime] = {}
         self._candidates = candidates or _candidates
         self._identify = identify or _identify
         self._found: dict[int, Interpreter] | None = None
@@ -62,6 +63,12 @@ class Runtimes:
 
     def resolve(self, runtime: str) -> ResolvedRuntime:
         """The interpreter for a runtime identifier of Python. Raises ServiceError under strict when it is missing."""
+        known = self._resolved.get(runtime)
+        if known is None:
+            known = self._resolved[runtime] = self._resolve(runtime)
+        return known
+
+    def _resolve(self, runtime: str) -> ResolvedRuntime:
         match = re.fullmatch(r"python3\.(\d+)", runtime)
         wanted = int(match[1]) if match else 0
         exact = self._exact(wanted)
