@@ -1,6 +1,6 @@
 """What every test shares: a running platform, the place of the conformance data, and skipped isolation tests shown last.
 
-Tests are given to workers file by file (`--dist loadfile`), so each worker has one platform and a file's tests keep their order.
+Workers get whole files (`--dist loadfile`), so each has one platform and the tests of a file keep their order.
 """
 
 from __future__ import annotations
