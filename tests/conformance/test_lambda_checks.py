@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -195,6 +196,7 @@ def test_event_runs_in_the_tenants_environment(workshop: Workshop) -> None:
     first = function.ask("Blue")
     accepted = function.invoke("Blue", InvocationType="Event", event={"do": "write", "text": "by the event"})
     assert (accepted["StatusCode"], accepted["Payload"]) == (202, b"")
+    time.sleep(1)  # asking meanwhile would find the environment busy, and the event would get another one of the tenant's
     done = eventually(lambda: function.ask("Blue", do="read"), lambda answer: answer["done"] is not None)
     assert done["done"] == "by the event"
     assert done["stream"] == first["stream"]

@@ -70,7 +70,9 @@ def cgroups(mark: str) -> frozenset[str]:
         for parent in (base, base.parent):
             for group in _folders(parent):
                 if group.name.startswith(mark):
-                    found.update({str(group), *map(str, _folders(group))})
+                    # Groups made ahead of time are a few, and are there on purpose.
+                    inside = (str(child) for child in _folders(group) if not child.name.startswith("spare-"))
+                    found.update({str(group), *inside})
     return frozenset(found)
 
 

@@ -29,7 +29,7 @@ class Laboratories:
         self._stack.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def laboratories():
     made = Laboratories()
     yield made
