@@ -101,6 +101,7 @@ class LogStore:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link: _Link | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._readers: queue.SimpleQueue[SqliteReader] = queue.SimpleQueue()
         self._threads: ThreadPoolExecutor | None = None
@@ -134,6 +135,9 @@ class LogStore:
             await asyncio.wait([self._keeper], timeout=self._limits.deadline_s)
             link.process.kill()  # one that hangs; nothing happens to one that has ended
         await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._process is not None:  # its keeper was called off while the writer began or ended
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
         self._fail_waiters()
         if self._threads is not None:
             await asyncio.to_thread(self._threads.shutdown)
@@ -307,8 +311,9 @@ class LogStore:
             except OSError as error:  # no process or descriptor to be had: wait, as for a writer that fails
                 self._running().call_exception_handler({"message": "the log writer cannot be started", "exception": error})
             link, self._link = self._link, None
-            if link is not None:
-                await asyncio.to_thread(link.process.wait)
+            if self._process is not None:
+                await asyncio.to_thread(self._process.wait)
+                self._process = None
             if self._closing:
                 return
             if self._clock.monotonic() - began > self._limits.restart_max_s:
@@ -320,7 +325,7 @@ class LogStore:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                process = _spawn(self._root, theirs.fileno())
+                self._process = process = _spawn(self._root, theirs.fileno())
             except OSError:
                 ours.close()
                 raise

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tenantry.model.clock import SystemClock
+from tenantry.store.logs import store as log_store
 from tenantry.store.logs.records import Event, LogReader, Position, Scan
 from tenantry.store.logs.store import LogStore, LogStoreLimits, LogStoreUnavailableError
 
@@ -250,6 +251,25 @@ async def test_closing_twice_and_starting_again_on_the_same_folder(tmp_path: Pat
     await store.start()
     assert await messages(store, Scan("r", "g")) == ["0", "1", "2"]
     await store.close()
+
+
+async def test_closing_collects_a_writer_that_has_just_been_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writers = []
+
+    def spawn(root: Path, descriptor: int) -> subprocess.Popen[bytes]:
+        writers.append(started(root, descriptor))
+        return writers[-1]
+
+    started = log_store._spawn
+    monkeypatch.setattr(log_store, "_spawn", spawn)
+    for turns in range(4):  # the store closes before its writer is made, while it is connected, and after
+        store = LogStore(tmp_path, SystemClock(), LIMITS)
+        await store.start()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await store.close()
+    assert writers
+    assert all(process.returncode is not None for process in writers)
 
 
 PLATFORM = """
