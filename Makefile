@@ -11,7 +11,8 @@ help: ## say what each target does
 setup: $(READY) ## make .venv with tenantry and its tools at their locked versions
 
 $(READY): pyproject.toml uv.lock
-	@scripts/uv sync --quiet --locked
+	@scripts/uv sync --quiet --locked --compile-bytecode
+	@$(PY) -m compileall -q src
 	@touch $@
 
 demo: $(READY) ## deploy the example with sam, play every request, show the answers (DEMO="--keep" leaves it running)
