@@ -30,12 +30,14 @@ from tests.support.aws import Aws  # noqa: E402
 WARM_CALLS = 2000
 NEW_TENANTS = 40
 INTERPRETER_STARTS = 10
+STARTS = 5
+START_MS_MAX = 1000
 
 
 def main() -> int:
     """Measure and print."""
     table = Table(title="tenantry, measured from outside")
-    for heading in ("figure", "p50", "p99"):
+    for heading in ("figure", "p50", "p99", "p50, in yardsticks"):
         table.add_column(heading, justify="left" if heading == "figure" else "right")
     bare = [
         timed(lambda: subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)) for _ in range(INTERPRETER_STARTS)
@@ -43,8 +45,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tenantry-bench-") as folder:
         platform = Platform(Path(folder))
         platform.start()
-        platform.stop()
-        platform.start()
+        starts = []
+        for _ in range(STARTS):
+            platform.stop()
+            platform.start()
+            starts.append(platform.started_in_s * 1000)
         try:
             idle_mib = resident_mib(platform.pid)
             aws = Aws(platform.environment)
@@ -56,12 +61,17 @@ def main() -> int:
             connection.close()
         finally:
             platform.stop()
-    row(table, "start of a bare interpreter (yardstick)", bare)
-    table.add_row("`tenantry up` to its first answer, second start", f"{platform.started_in_s * 1000:.0f} ms", "")
-    table.add_row("memory of the idle platform process", f"{idle_mib:.0f} MiB", "")
-    row(table, f"first answer to a new tenant ({NEW_TENANTS})", fresh)
-    row(table, f"warm call through the API, one client ({WARM_CALLS})", warm)
-    Console().print(table)
+    yardstick_ms = statistics.median(bare)
+    row(table, "bare interpreter (yardstick)", bare, yardstick_ms)
+    row(table, f"`tenantry up`, later starts ({STARTS})", starts, yardstick_ms)
+    row(table, f"new tenant ({NEW_TENANTS})", fresh, yardstick_ms)
+    row(table, f"warm call ({WARM_CALLS})", warm, yardstick_ms)
+    table.add_row("idle memory", f"{idle_mib:.0f} MiB", "", "")
+    console = Console()
+    console.print(table)
+    if statistics.median(starts) > START_MS_MAX:
+        console.print(f"`tenantry up` took more than the promised {START_MS_MAX} ms.")
+        return 1
     return 0
 
 
@@ -82,10 +92,12 @@ def timed(act: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def row(table: Table, name: str, samples_ms: list[float]) -> None:
-    """A line of the table: median and 99th percentile."""
+def row(table: Table, name: str, samples_ms: list[float], yardstick_ms: float) -> None:
+    """A line of the table: median, 99th percentile, and the median in units of the yardstick."""
     ordered = sorted(samples_ms)
-    table.add_row(name, f"{statistics.median(ordered):.2f} ms", f"{ordered[int(len(ordered) * 0.99) - 1]:.2f} ms")
+    median = statistics.median(ordered)
+    p99 = ordered[max(0, int(len(ordered) * 0.99) - 1)]
+    table.add_row(name, f"{median:.2f} ms", f"{p99:.2f} ms", f"{median / yardstick_ms:.2f}")
 
 
 def resident_mib(pid: int) -> float:

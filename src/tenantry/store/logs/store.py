@@ -310,7 +310,7 @@ class LogStore:
                 await self._link.gone.wait()
             except OSError as error:  # no process or descriptor to be had: wait, as for a writer that fails
                 self._running().call_exception_handler({"message": "the log writer cannot be started", "exception": error})
-            link, self._link = self._link, None
+            self._link = None
             if self._process is not None:
                 await asyncio.to_thread(self._process.wait)
                 self._process = None
