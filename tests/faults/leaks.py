@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import tempfile
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def _folders(parent: Path) -> list[Path]:
 
 def census(pid: int | None = None, mark: str | None = None) -> Census:
     """What exists now of this process, or of another (whose descriptors and mounts are then counted)."""
+    gc.collect()  # what earlier tests left to the collector closes its descriptors now, not between two counts
     pid = os.getpid() if pid is None else pid
     mark = owner.mark() if mark is None else mark
     processes = descendants(pid)

@@ -142,17 +142,19 @@ async def test_census_reports_a_sandbox_that_was_not_killed(tmp_path):
     events = Recorder()
     reading, writing = os.pipe()
     sandbox = zygote.fork(SandboxSpec("leaked", {}), writing, events)
-    await events.until("started")
-    with pytest.raises(AssertionError, match="left behind") as caught:
-        await settled(before, 0.1)
-    kinds = ("processes", "namespaces", "descriptors", *(("cgroups",) if driver.cgroups is not None else ()))
-    for kind in kinds:
-        assert f"'{kind}'" in str(caught.value)
-    sandbox.kill()
-    await events.until("gone")
-    os.close(reading)
-    await zygote.close()
-    await driver.close()
+    try:
+        await events.until("started")
+        with pytest.raises(AssertionError, match="left behind") as caught:
+            await settled(before, 0.1)
+        kinds = ("processes", "namespaces", "descriptors", *(("cgroups",) if driver.cgroups is not None else ()))
+        for kind in kinds:
+            assert f"'{kind}'" in str(caught.value)
+    finally:
+        sandbox.kill()
+        await events.until("gone")
+        os.close(reading)
+        await zygote.close()
+        await driver.close()
 
 
 async def test_census_reports_a_descriptor_a_folder_and_a_child():
