@@ -219,6 +219,7 @@ class Platform:
         if driver is None:
             choice = await choose(config.level, config.min_isolation, config.data_dir, __version__)
             driver = choice.driver
+            driver.sealed_per_function = config.sealed_per_function
             if choice.warning is not None:
                 self._problems.append(choice.warning)
         stack.push_async_callback(driver.close)

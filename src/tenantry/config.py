@@ -30,6 +30,7 @@ class Config:
     strict_runtimes: bool = False
     rewrite_outputs: bool = True
     parked_per_function: int = 2
+    sealed_per_function: int = 1
     idle_timeout_s: float = 600.0
     drain_timeout_s: float = 30.0
     concurrent_executions: int = 1000

@@ -37,6 +37,7 @@ DESCRIPTORS = 65_536
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
     "parked_per_function": (0, 100),
+    "sealed_per_function": (0, 100),
     "idle_timeout_s": (1, 1_000_000),
     "drain_timeout_s": (0, 100_000),
     "concurrent_executions": (1, 1_000_000),
@@ -66,6 +67,12 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 )
 @click.option(
     "--parked", "parked_per_function", type=click.IntRange(0, 100), help="Ready environments per function. [default: 2]"
+)
+@click.option(
+    "--sealed",
+    "sealed_per_function",
+    type=click.IntRange(0, 100),
+    help="Sealed sandboxes kept per function in use, before INIT. [default: 1]",
 )
 @click.option("--idle-timeout-s", type=click.FloatRange(1), help="End environments idle for this long. [default: 600]")
 @click.option("--drain-timeout-s", type=click.FloatRange(0), help="How long a drain waits for invocations. [default: 30]")

@@ -6,10 +6,23 @@ Run by the keeper after a fork (levels `process` and `namespace`), or as a progr
 from __future__ import annotations
 
 import gc
+import importlib.machinery
+import importlib.util
 import os
 import random
 import sys
 import threading
+from importlib.machinery import ModuleSpec
+from types import CodeType
+from typing import Any
+
+_COMPILED_BYTES_MAX = 1 << 20
+"""Source files up to this size are compiled ahead: the zygote has no memory limit of its own."""
+
+
+def renew() -> None:
+    """Correct what `threading` remembers of the process that was copied."""
+    threading.main_thread()._native_id = threading.get_native_id()  # type: ignore[attr-defined]
 
 
 def reseed() -> None:
@@ -53,6 +66,49 @@ def import_handler(handler: str) -> str | None:
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def compile_handler(handler: str) -> None:
+    """Find and compile the user's module, in the zygote, without running any of it; each environment then only runs it.
+
+    Left to the environment: a module in a package (finding it would run the package), one that is no plain source file, and one
+    that does not compile (whoever imports it is told).
+    """
+    name = handler.rsplit(".", 1)[0].replace("/", ".")
+    if not name or "." in name or name in sys.modules:
+        return
+    spec = importlib.util.find_spec(name)
+    if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+        return
+    try:
+        if os.path.getsize(spec.loader.path) > _COMPILED_BYTES_MAX:
+            return
+        code = spec.loader.get_code(name)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError, EOFError):
+        return
+    if code is not None:
+        sys.meta_path.insert(0, _Compiled(spec, code))
+
+
+class _Compiled:
+    """Finds one module, whose code is there already. It leaves no trace: it is gone before the module runs."""
+
+    def __init__(self, spec: ModuleSpec, code: CodeType) -> None:
+        self._spec = spec
+        self._code = code
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name != self._spec.name:
+            return None
+        sys.meta_path.remove(self)
+        loader: Any = self._spec.loader
+
+        def get_code(_: str) -> CodeType:
+            del loader.get_code
+            return self._code
+
+        loader.get_code = get_code
+        return self._spec
 
 
 def unshareable() -> str | None:

@@ -1,12 +1,12 @@
-"""The keeper: an environment's first process. It seals itself, starts the runtime, reaps what is orphaned, and obeys the
-platform.
+"""The keeper: an environment's first process. It seals itself, starts the runtime when it is told to, reaps what is orphaned,
+and obeys the platform.
 
 It is pid 1 of the environment's pid namespace, so its end takes every process of the environment with it. It runs no user code:
 the runtime is its fork, and a fresh fork after a reset (aws-behaviour 2.3: process new, `/tmp`, log stream and tenant kept).
 
 Messages on its control socket, to the platform: `listening` (the sockets made inside, as descriptors), `started`, `exited` (a
-wait status), `failed` (the step and why; the keeper then ends). From the platform: `reset`. Its id maps are written by the
-reaper.
+wait status), `failed` (the step and why; the keeper then ends). From the platform: `start`, once (the environment's variables,
+and its output as a descriptor; it may come long after the sealing), then `reset`. Its id maps are written by the reaper.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _SETUP_FAILED = 113
 
 
 def run(
-    kernel: Kernel, order: dict[str, Any], channel: socket.socket, output: int, cgroups: list[int], mapper: socket.socket | None
+    kernel: Kernel, order: dict[str, Any], channel: socket.socket, cgroups: list[int], mapper: socket.socket | None
 ) -> None:
     """Be the keeper until the environment ends. Never returns; the process exits 0 when told to, 113 when sealing failed."""
     step = "descriptors"
     try:
-        channel, mapper, cgroups = _arrange(kernel, channel, output, mapper, cgroups, order["descriptors"])
+        channel, mapper, cgroups = _arrange(kernel, channel, mapper, cgroups, order["descriptors"])
         for step, action in _steps(kernel, order, channel, mapper, cgroups):
             action()
         step = "start"
@@ -69,15 +69,15 @@ def _steps(
 
 
 def _arrange(
-    kernel: Kernel, channel: socket.socket, output: int, mapper: socket.socket | None, cgroups: list[int], close: bool
+    kernel: Kernel, channel: socket.socket, mapper: socket.socket | None, cgroups: list[int], close: bool
 ) -> tuple[socket.socket, socket.socket | None, list[int]]:
-    """Keep exactly: 0 nothing, 1 and 2 output, 3 output again (framed log records), 4 control, 5 mapper, 6.. cgroups.
+    """Keep exactly: 0 to 3 nothing (1 and 2 become output, 3 framed log records), 4 control, 5 mapper, 6.. cgroups.
 
     Returns (control socket, mapper socket or None, cgroup descriptors); everything else is closed.
     """
     nothing = os.open("/dev/null", os.O_RDONLY)
     asked = nothing if mapper is None else mapper.detach()
-    wanted = [nothing, output, output, output, channel.detach(), asked, *cgroups]
+    wanted = [nothing, nothing, nothing, nothing, channel.detach(), asked, *cgroups]
     high = [_dup_above(descriptor, 64) for descriptor in wanted]  # out of the way of the numbers used below
     for number, descriptor in enumerate(high):
         os.dup2(descriptor, number, inheritable=number <= _TELEMETRY)
@@ -100,7 +100,7 @@ def _hand_over(order: dict[str, Any], channel: socket.socket) -> None:
     else:
         addresses = [("127.0.0.1", 0)]
     servers = [seal.listen(address) for address in addresses]
-    order["environ"]["AWS_LAMBDA_RUNTIME_API"] = "{}:{}".format(*servers[0].getsockname())
+    order["runtime_api"] = "{}:{}".format(*servers[0].getsockname())
     wire.send(channel, {"say": "listening", "count": len(servers)}, tuple(server.fileno() for server in servers))
     for server in servers:
         server.close()
@@ -137,7 +137,7 @@ def _keep(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> None
     waker.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-    runtime: int | None = _start(kernel, order, channel, (waker, wakened))
+    runtime: int | None = None
     poller = select.poll()
     poller.register(channel, select.POLLIN)
     poller.register(wakened, select.POLLIN)
@@ -151,7 +151,11 @@ def _keep(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> None
             if received is None:
                 _kill_all()
                 return
-            if received[0].get("do") == "reset":
+            if received[0]["do"] == "start":
+                order["environ"] = {**received[0]["environ"], "AWS_LAMBDA_RUNTIME_API": order["runtime_api"]}
+                _take_output(*received[1])
+                runtime = _start(kernel, order, channel, (waker, wakened))
+            elif received[0]["do"] == "reset":
                 if order["sweeping"]:
                     _kill_all()
                 elif runtime is not None:
@@ -159,10 +163,17 @@ def _keep(kernel: Kernel, order: dict[str, Any], channel: socket.socket) -> None
                 runtime = _start(kernel, order, channel, (waker, wakened))
 
 
+def _take_output(output: int) -> None:
+    for number in (1, 2, _TELEMETRY):
+        os.dup2(output, number, inheritable=True)
+    os.close(output)
+
+
 def _start(kernel: Kernel, order: dict[str, Any], channel: socket.socket, private: tuple[socket.socket, ...]) -> int:
     """Fork the runtime. The child keeps only descriptors 0 to 3."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    runtime = os.fork()
+    # A module imported in the zygote may have asked to be told of forks; what the runtime itself brings need not be.
+    runtime = os.fork() if order["hooks"] else kernel.fork()
     if runtime == 0:
         try:
             signal.set_wakeup_fd(-1)
@@ -205,6 +216,7 @@ def _become_runtime(order: dict[str, Any]) -> None:
         program = order["interpreter"]
         os.execve(program, [program, "-X", "utf8", "-S", "-s", "-B", order["bootstrap"]], environ)
     os.environ.update(order["environ"])
+    bootstrap.renew()
     if order["reseed"]:
         bootstrap.reseed()
     bootstrap.run(os.environ["_HANDLER"])

@@ -29,7 +29,12 @@ def receive_from(channel: socket.socket) -> tuple[dict[str, Any] | None, list[in
     """The next message, its descriptors, and the sender's pid as this side's pid namespace sees it (needs SO_PASSCRED; else
     0)."""
     space = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4) + socket.CMSG_SPACE(12)
-    data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+    try:
+        data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+    except (
+        ConnectionResetError
+    ):  # said once, when the other side ended and left something unread; its last words are still here
+        data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     pid = 0
     for level, kind, payload in ancillary:

@@ -198,6 +198,8 @@ def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper
         if problem is not None:
             wire.send(channel, {"say": "no snapshot", "why": problem})
             return
+    else:
+        bootstrap.compile_handler(order["environ"].get("_HANDLER", ""))
     gc.collect()
     gc.freeze()
     gc.disable()  # a collection in a fork would write to pages it shares; the runtime switches it on again
@@ -219,16 +221,16 @@ def _fork(
     channel: socket.socket,
     mapper: socket.socket | None,
 ) -> None:
-    control, output, *cgroups = descriptors
+    control, *cgroups = descriptors
     environment = {**constants, **request["environment"]}
     try:
-        child = kernel.clone(_INSIDE) if environment["namespaces"] else os.fork()
+        child = kernel.clone(_INSIDE) if environment["namespaces"] else kernel.fork()
     except OSError as error:
         wire.send(channel, {"say": "not forked", "id": request["id"], "error": str(error)})
         child = -1
     if child == 0:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        keeper.run(kernel, environment, socket.socket(fileno=control), output, cgroups, mapper)
+        keeper.run(kernel, environment, socket.socket(fileno=control), cgroups, mapper)
     for descriptor in descriptors:
         os.close(descriptor)
     if child > 0:

@@ -47,7 +47,7 @@ class SandboxSpec:
     """One environment: its own variables and its limits. forwards: (name, port) pairs reachable from inside (egress)."""
 
     id: str
-    environ: dict[str, str]
+    environ: dict[str, str] = field(hash=False)
     memory_mib: int = 128
     tmp_mib: int = 512
     processes_max: int = 1024

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import itertools
+import logging
 import os
 import platform
 import secrets
@@ -31,7 +32,10 @@ _FILE_SIZE_SLACK = 1 << 20
 _INODES_PER_MIB = 64
 _SPARE_GROUPS = 4  # for each size of function in use
 _RESTOCK_AFTER_S = 0.02  # after the environment that took one has started, not beside it
+_DISCARD_S = 2.0
 _ID_RANGES = 0x7000
+
+log = logging.getLogger(__name__)
 
 MECHANISMS = frozenset(
     {"seccomp", "landlock", "cgroup", "limits", "reseed", "zygote pid", "descriptors", "environment", "reaping", "sweeping"}
@@ -58,6 +62,8 @@ class LinuxDriver:
     ) -> None:
         """cgroups: used instead of a subtree of its own making (tests that let the host refuse)."""
         self.level = level
+        self.sealed_per_function = 0
+        """Environments of each zygote in use that are kept sealed, without a runtime, for the next one who asks."""
         self._namespaces = level != "process"
         self._kernel = kernel or Kernel()
         self._rootless = os.geteuid() != 0 if rootless is None else rootless
@@ -119,17 +125,17 @@ class LinuxDriver:
             **{name: name not in self._without for name in ("reseed", "descriptors", "reaping", "sweeping")},
             "landlock": self._fence,
             "seccomp": self._filter,
+            "hooks": zygote.snapshot,
             "cwd": tree.TASK_ROOT if inside else str(zygote.code),
             "interpreter": str(zygote.interpreter) if self.level == "exec" else "",
             "bootstrap": f"{tree.RUNTIME_DIR}/bootstrap.py",
             "path": self._path(zygote),
         }
 
-    def environment_order(self, spec: SandboxSpec, outer: int, temporary: Path | None) -> dict[str, Any]:
+    def environment_order(self, spec: SandboxSpec, outer: int) -> dict[str, Any]:
         """The `environment` part of a fork request: what differs from one to the next."""
         return {
             "outer": outer,
-            "environ": spec.environ if self._namespaces else {**spec.environ, "TMPDIR": str(temporary)},
             "tmp_mib": spec.tmp_mib,
             "tmp_inodes": spec.tmp_mib * _INODES_PER_MIB,
             "forwards": [[tree.forward_address(index), port] for index, (_, port) in enumerate(spec.forwards)],
@@ -147,18 +153,18 @@ class LinuxDriver:
             },
         }
 
-    def make_group(self, spec: SandboxSpec) -> Group | None:
-        """The environment's control group; None where the host gives none, or at level `process`."""
+    def make_group(self, identifier: str, spec: SandboxSpec) -> Group | None:
+        """A control group for an environment; None where the host gives none, or at level `process`."""
         if self.cgroups is None:
             return None
         try:
-            return self.cgroups.take(spec.id, limits_for(spec.memory_mib, spec.processes_max))
+            return self.cgroups.take(identifier, limits_for(spec.memory_mib, spec.processes_max))
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise  # not the group's fault
             raise SandboxError(f"the environment's control group could not be made: {error}") from None
 
-    def restock(self, spec: SandboxSpec) -> None:
+    def stock_groups(self, spec: SandboxSpec) -> None:
         """Make control groups for environments like this one ahead of time. Failing is no harm: the next one asks itself."""
         if self.cgroups is not None and not self._closed:
             with contextlib.suppress(OSError):
@@ -211,6 +217,12 @@ class LinuxZygote:
         self._process = process
         self.snapshot_error: str | None = None
         self._ids = ids
+        self._sealed: dict[SandboxSpec, list[SandboxProcess]] = {}
+        self._closing = False
+        process.on_end = self._lost
+
+    def _lost(self) -> None:
+        self._discard_sealed()
 
     @property
     def alive(self) -> bool:
@@ -222,23 +234,53 @@ class LinuxZygote:
 
     def fork(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> SandboxProcess:
         """See driver.Zygote. `output` is closed here whatever happens."""
+        try:
+            sandbox = self._begin_sealed(spec, output, events) or self._begin_new(spec, output, events)
+        finally:
+            os.close(output)
+        asyncio.get_running_loop().call_later(_RESTOCK_AFTER_S, self._restock, spec)
+        return sandbox
+
+    def _begin_sealed(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> SandboxProcess | None:
+        """One that was sealed ahead of time, begun; None where there is none."""
+        sealed = self._sealed.get(_shape(spec), [])
+        for sandbox in list(sealed):
+            if sandbox.sealed:
+                sealed.remove(sandbox)
+                try:
+                    sandbox.begin(spec.id, spec.environ, output, events)
+                except OSError:
+                    sandbox.kill()  # it has just ended
+                    continue
+                return sandbox
+        return None
+
+    def _begin_new(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> SandboxProcess:
+        temporary = Path(tempfile.mkdtemp(prefix=self._driver.mark)) if self._driver.level == "process" else None
+        sandbox = self._seal(spec.id, spec, temporary)
+        environ = spec.environ if temporary is None else {**spec.environ, "TMPDIR": str(temporary)}
+        try:
+            sandbox.begin(spec.id, environ, output, events)
+        except OSError as error:
+            sandbox.kill()
+            raise SandboxError(f"the environment does not take orders: {error}") from None
+        return sandbox
+
+    def _seal(self, identifier: str, spec: SandboxSpec, temporary: Path | None) -> SandboxProcess:
+        """Ask for an environment that is nobody's yet. `temporary` is removed with it, or here when it cannot be asked for."""
         driver = self._driver
         group: Group | None = None
         entrances: list[int] = []
         sandbox: SandboxProcess | None = None
-        temporary: Path | None = None
         outer: int | None = None
         try:
             outer = self._ids.take()
-            group = driver.make_group(spec)
+            group = driver.make_group(identifier, spec)
             entrances = group.entrances() if group is not None else []
-            if driver.level == "process":
-                temporary = Path(tempfile.mkdtemp(prefix=driver.mark))
-            sandbox = SandboxProcess(spec, events, self._ids, outer, group, driver._kernel, temporary)
-            request = {"id": spec.id, "environment": driver.environment_order(spec, outer, temporary)}
-            self._process.fork(sandbox, request, (sandbox.theirs.fileno(), output, *entrances))
+            sandbox = SandboxProcess(identifier, self._ids, outer, group, driver._kernel, temporary)
+            request = {"id": identifier, "environment": driver.environment_order(spec, outer)}
+            self._process.fork(sandbox, request, (sandbox.theirs.fileno(), *entrances))
             sandbox.theirs.close()
-            asyncio.get_running_loop().call_later(_RESTOCK_AFTER_S, driver.restock, spec)
         except BaseException:
             if outer is not None:
                 self._ids.give_back(outer)
@@ -250,13 +292,44 @@ class LinuxZygote:
                 group.discard()
             raise
         finally:
-            for descriptor in (output, *entrances):
+            for descriptor in entrances:
                 os.close(descriptor)
         return sandbox
 
+    def _restock(self, spec: SandboxSpec) -> None:
+        """After an environment has begun, not beside it: make what the next one like it needs. Failing is no harm."""
+        driver, shape = self._driver, _shape(spec)
+        driver.stock_groups(spec)
+        if driver.level == "process" or self._closing or not self.alive:
+            return
+        sealed = self._sealed.setdefault(shape, [])
+        sealed[:] = [sandbox for sandbox in sealed if not sandbox.ended.is_set()]
+        with contextlib.suppress(SandboxError, OSError):
+            while len(sealed) < driver.sealed_per_function:
+                sealed.append(self._seal(f"sealed-{secrets.token_hex(8)}", shape, None))
+
+    def _discard_sealed(self) -> list[SandboxProcess]:
+        sealed = [sandbox for group in self._sealed.values() for sandbox in group]
+        self._sealed.clear()
+        for sandbox in sealed:
+            sandbox.kill()
+        return sealed
+
     async def close(self) -> None:
         """See driver.Zygote."""
+        self._closing = True
+        sealed = self._discard_sealed()
+        try:
+            async with asyncio.timeout(_DISCARD_S):
+                await asyncio.gather(*(sandbox.ended.wait() for sandbox in sealed))
+        except TimeoutError:
+            log.warning("environments sealed ahead of time end with their zygote")
         await self._process.close()
+
+
+def _shape(spec: SandboxSpec) -> SandboxSpec:
+    """What environments must have in common for one to take the other's place before they begin."""
+    return replace(spec, id="", environ={})
 
 
 def _sweep_temporary() -> None:

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class Runtimes:
     ) -> None:
         """interpreters: used instead of a search. candidates, identify: how to search (tests)."""
         self._strict = strict
+        self._searching = threading.Lock()
         self._resolved: dict[str, ResolvedRuntime] = {}
         self._candidates = candidates or _candidates
         self._identify = identify or _identify
@@ -65,7 +67,8 @@ class Runtimes:
         """The interpreter for a runtime identifier of Python. Raises ServiceError under strict when it is missing."""
         known = self._resolved.get(runtime)
         if known is None:
-            known = self._resolved[runtime] = self._resolve(runtime)
+            with self._searching:  # operations ask from threads, several at a time
+                known = self._resolved[runtime] = self._resolve(runtime)
         return known
 
     def _resolve(self, runtime: str) -> ResolvedRuntime:
@@ -85,27 +88,20 @@ class Runtimes:
     def interpreters(self) -> dict[int, Interpreter]:
         """Every usable interpreter, by minor version."""
         if self._found is None:
-            self._found = {}
-            for minor in range(OLDEST, NEWEST + 1):
-                self._exact(minor, search=True)
+            there = {minor: self._exact(minor) for minor in range(OLDEST, NEWEST + 1)}
+            self._found = {minor: interpreter for minor, interpreter in there.items() if interpreter is not None}
         return self._found
 
-    def _exact(self, minor: int, search: bool = False) -> Interpreter | None:
-        if self._found is not None and not search:
+    def _exact(self, minor: int) -> Interpreter | None:
+        if self._found is not None:
             return self._found.get(minor)
         if minor == sys.version_info.minor:
-            own = Interpreter(minor, Path(sys.base_prefix), Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
-            if self._found is not None:
-                self._found[minor] = own
-            return own
+            return Interpreter(minor, Path(sys.base_prefix), Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
         if not OLDEST <= minor <= NEWEST:
             return None
         if minor not in self._asked:  # asking starts a process, and every new environment resolves its runtime
             self._asked[minor] = next(filter(None, (self._identify(path, minor) for path in self._candidates(minor))), None)
-        interpreter = self._asked[minor]
-        if interpreter is not None and self._found is not None:
-            self._found[minor] = interpreter
-        return interpreter
+        return self._asked[minor]
 
 
 def _candidates(minor: int) -> list[Path]:

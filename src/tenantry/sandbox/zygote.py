@@ -17,13 +17,14 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tenantry.guest import wire
 from tenantry.linux.cgroups import Group
 from tenantry.linux.kernel import Kernel
-from tenantry.sandbox.driver import NoSnapshotError, SandboxError, SandboxEvents, SandboxSpec
+from tenantry.sandbox.driver import NoSnapshotError, SandboxError, SandboxEvents
 
 _READY_TIMEOUT_S = 30.0
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
@@ -88,6 +89,8 @@ class ZygoteProcess:
         self._children: dict[str, SandboxProcess] = {}
         self._waiting: deque[tuple[dict[str, Any], tuple[int, ...]]] = deque()
         self._end_watch: int | None = None
+        self.on_end: Callable[[], None] = _nothing
+        """Called once, when it can fork no more."""
 
     @property
     def ended(self) -> bool:
@@ -234,6 +237,7 @@ class ZygoteProcess:
         waiting, self._children = list(self._children.values()), {}
         for sandbox in waiting:
             sandbox.not_forked(f"the zygote ended: {reason}")
+        self.on_end()
 
     def _watch_end(self) -> None:
         """Collect the launcher whenever it ends: it stays for as long as environments of a dead zygote live."""
@@ -279,17 +283,12 @@ class SandboxProcess:
     """A running environment's processes; see driver.Sandbox for the contract."""
 
     def __init__(
-        self,
-        spec: SandboxSpec,
-        events: SandboxEvents,
-        ids: Ids,
-        outer: int,
-        group: Group | None,
-        kernel: Kernel,
-        temporary: Path | None = None,
+        self, identifier: str, ids: Ids, outer: int, group: Group | None, kernel: Kernel, temporary: Path | None = None
     ) -> None:
-        self.id = spec.id
-        self._events = events
+        self.id = identifier
+        self.ended = asyncio.Event()
+        self._events: SandboxEvents | None = None  # nobody's yet
+        self._sockets: list[socket.socket] | None = None  # made inside, and not handed on
         self._ids = ids
         self._outer = outer
         self._group = group
@@ -304,6 +303,24 @@ class SandboxProcess:
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._channel = mine
         asyncio.get_running_loop().add_reader(mine, self._readable)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it waits, alive, for somebody to begin it."""
+        return self._sockets is not None and self._events is None and not (self._gone or self._killed)
+
+    def begin(self, identifier: str, environ: dict[str, str], output: int, events: SandboxEvents) -> None:
+        """Start its runtime for `events`, or as soon as it is sealed; `output` stays the caller's. OSError: it has ended."""
+        wire.send(self._channel, {"do": "start", "environ": environ}, (output,))
+        self.id = identifier
+        self._events = events
+        if self._sockets is not None:
+            asyncio.get_running_loop().call_soon(self._hand_on)
+
+    def _hand_on(self) -> None:
+        sockets, self._sockets = self._sockets, None
+        if sockets is not None and self._events is not None:
+            self._events.listening(sockets[0], sockets[1] if len(sockets) > 1 else None, sockets[2:])
 
     def reset(self) -> None:
         """See driver.Sandbox."""
@@ -350,8 +367,14 @@ class SandboxProcess:
     def not_forked(self, reason: str) -> None:
         """The zygote could not make it."""
         if not self._gone and self._pidfd is None:
-            self._events.failed(reason)
+            self._failed(reason)
             self._finish()
+
+    def _failed(self, reason: str) -> None:
+        if self._events is not None:
+            self._events.failed(reason)
+        else:
+            log.warning("an environment sealed ahead of time is gone: %s", reason)
 
     def _readable(self) -> None:
         self._take()
@@ -381,17 +404,21 @@ class SandboxProcess:
                     server.close()
                 self._give_up("the platform has no file descriptors left for the environment's sockets")
                 return
-            self._events.listening(sockets[0], sockets[1] if len(sockets) > 1 else None, sockets[2:])
+            self._sockets = sockets
+            if self._events is not None:
+                self._hand_on()
+        elif say == "failed":
+            self._failed(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
+        elif self._events is None:
+            self._give_up("it spoke before it was begun")
         elif say == "started":
             self._events.started()
         elif say == "exited":
             self._events.exited(message["status"])
-        elif say == "failed":
-            self._events.failed(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
 
     def _give_up(self, reason: str) -> None:
         """The platform itself cannot keep it."""
-        self._events.failed(reason)
+        self._failed(reason)
         self.kill()
 
     def _watch(self, pid: int) -> None:
@@ -422,6 +449,9 @@ class SandboxProcess:
             continue  # its last words, such as the step that failed, may come after its end
         self._ended_by_memory = self._group is not None and self._group.out_of_memory()
         self._gone = True
+        for server in self._sockets or ():
+            server.close()
+        self._sockets = None
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._channel)
         self._channel.close()
@@ -443,7 +473,13 @@ class SandboxProcess:
         if not removed and attempts:
             asyncio.get_running_loop().call_later(0.01, self._release_group, attempts - 1)
             return
-        self._events.gone()
+        self.ended.set()
+        if self._events is not None:
+            self._events.gone()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _hung_up(channel: socket.socket) -> bool:

@@ -24,7 +24,7 @@ class FailingKernel:
             self.calls.append(name)
             if name == self.fails:
                 raise OSError(errno.EPERM, "refused by the test", name)
-            return self.real.close_range(*arguments) if name == "close_range" else 0
+            return getattr(self.real, name)(*arguments) if name in ("close_range", "fork") else 0
 
         return call
 
@@ -36,7 +36,6 @@ def order(**changes):
         "uid": os.getuid(),
         "gid": os.getgid(),
         "hostname": "sandbox",
-        "environ": {"_HANDLER": "app.handler"},
         "tmp_mib": 1,
         "tmp_inodes": 64,
         "forwards": [],
@@ -47,6 +46,7 @@ def order(**changes):
         "interpreter": "/bin/true",
         "bootstrap": "x",
         "path": "",
+        "hooks": False,
         "reseed": True,
         "descriptors": True,
         "reaping": True,
@@ -71,13 +71,15 @@ def run_keeper(kernel, wanted, cgroups=()):
             code(status)
 
         try:
-            output = os.open("/dev/null", os.O_WRONLY)
-            keeper.run(kernel, wanted, theirs, output, list(cgroups), None)
+            keeper.run(kernel, wanted, theirs, list(cgroups), None)
         finally:
             leave(99)
     theirs.close()
     os.close(report_write)
     mine.settimeout(10)
+    output = os.open("/dev/null", os.O_WRONLY)
+    wire.send(mine, {"do": "start", "environ": {"_HANDLER": "app.handler"}}, (output,))
+    os.close(output)
     messages = []
     while True:
         received = wire.receive(mine)

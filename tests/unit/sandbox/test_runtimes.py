@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,18 @@ def test_own_interpreter_needs_no_search():
     host = Host()
     assert runtimes(host).resolve(f"python3.{sys.version_info.minor}").warning is None
     assert host.asked == []
+
+
+def test_several_threads_that_ask_at_once_get_one_answer():
+    host = Host()
+    slowly = host.identify
+
+    def identify(program: Path, minor: int) -> Interpreter | None:
+        time.sleep(0.002)
+        return slowly(program, minor)
+
+    under_test = Runtimes(candidates=host.candidates, identify=identify)
+    with ThreadPoolExecutor(4) as threads:
+        answers = set(threads.map(under_test.resolve, [f"python3.{NEWEST}"] * 4))
+    assert len(answers) == 1
+    assert answers.pop().warning
