@@ -1,5 +1,5 @@
-"""Environments sealed ahead of time: nobody's until they are begun, handed out once, never dead ones; and what the zygote compiles
-for them leaves no trace."""
+"""Environments sealed ahead of time: nobody's until they are begun, handed out once, and never dead ones. What the zygote has
+compiled for them leaves no trace."""
 
 import asyncio
 import os
