@@ -31,9 +31,8 @@ def receive_from(channel: socket.socket) -> tuple[dict[str, Any] | None, list[in
     space = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4) + socket.CMSG_SPACE(12)
     try:
         data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
-    except (
-        ConnectionResetError
-    ):  # said once, when the other side ended and left something unread; its last words are still here
+    except ConnectionResetError:
+        # Said once, when the other side ended and left something unread; its last words are still here.
         data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     pid = 0
