@@ -1,6 +1,5 @@
 """INIT mode `snapshot`: the module is imported once, and refused where copies of the process would share what it made."""
 
-import asyncio
 import os
 
 import pytest
@@ -28,10 +27,7 @@ async def outputs(source, folder, rootless, environments=2):
         reading, writing = os.pipe()
         sandbox = zygote.fork(SandboxSpec(f"e{number}", {}), writing, events)
         await events.until("listening")
-        events.servers[0].setblocking(False)
-        loop = asyncio.get_running_loop()
-        connection, _ = await asyncio.wait_for(loop.sock_accept(events.servers[0]), 10)
-        await loop.sock_recv(connection, 100)
+        connection, _ = await events.first_request()
         connection.close()
         sandbox.kill()
         await events.until("gone")

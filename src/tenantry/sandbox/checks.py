@@ -56,6 +56,15 @@ class Recorder:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def first_request(self) -> tuple[socket.socket, bytes]:
+        """The connection of the runtime and its first request: INIT is over when it comes."""
+        loop = asyncio.get_running_loop()
+        server = self.servers[0]
+        server.setblocking(False)
+        async with asyncio.timeout(WAIT_S):
+            connection, _ = await loop.sock_accept(server)
+            return connection, await loop.sock_recv(connection, 65_536)
+
     def _note(self, event: str) -> None:
         self.seen.append(event)
         self._changed.set()
@@ -81,16 +90,6 @@ def _fork(zygote: Zygote, events: Recorder, name: str = "one", **limits: int) ->
     return sandbox, reading
 
 
-async def _first_request(events: Recorder) -> tuple[socket.socket, bytes]:
-    """The connection of the runtime and its first request: INIT is over when it comes."""
-    loop = asyncio.get_running_loop()
-    server = events.servers[0]
-    server.setblocking(False)
-    async with asyncio.timeout(WAIT_S):
-        connection, _ = await loop.sock_accept(server)
-        return connection, await loop.sock_recv(connection, 65_536)
-
-
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -106,7 +105,7 @@ async def order_of_events(driver: Driver, folder: Path) -> None:
     events = Recorder()
     sandbox, reading = _fork(zygote, events)
     await events.until("started")
-    connection, request = await _first_request(events)
+    connection, request = await events.first_request()
     assert request.startswith(b"GET /2018-06-01/runtime/invocation/next"), request
     sandbox.kill()
     await events.until("gone")
@@ -127,7 +126,7 @@ async def output_and_variables(driver: Driver, folder: Path) -> None:
         events = Recorder()
         sandbox, reading = _fork(zygote, events, name)
         await events.until("started")
-        connection, _ = await _first_request(events)
+        connection, _ = await events.first_request()
         connection.close()
         sandbox.kill()
         await events.until("gone")
@@ -170,10 +169,10 @@ def handler(event, context): ...
     events = Recorder()
     sandbox, reading = _fork(zygote, events)
     await events.until("started")
-    first, _ = await _first_request(events)
+    first, _ = await events.first_request()
     sandbox.reset()
     await events.until("started", 2)
-    second, _ = await _first_request(events)
+    second, _ = await events.first_request()
     sandbox.kill()
     await events.until("gone")
     await asyncio.sleep(0.6)
@@ -204,7 +203,7 @@ def handler(event, context): ...
     events = Recorder()
     sandbox, reading = _fork(zygote, events)
     await events.until("started")
-    connection, _ = await _first_request(events)
+    connection, _ = await events.first_request()
     sandbox.kill()
     await events.until("gone")
     text = _written(reading)
@@ -250,7 +249,7 @@ async def many_at_once(driver: Driver, folder: Path) -> None:
         made.append((events, *_fork(zygote, events, f"m{number}")))
     for number, (events, sandbox, reading) in enumerate(made):
         await events.until("started")
-        connection, _ = await _first_request(events)
+        connection, _ = await events.first_request()
         connection.close()
         sandbox.kill()
         await events.until("gone")
