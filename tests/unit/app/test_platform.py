@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.leaks import descendants
 from tests.support.aws import Aws, eventually, zip_of
 
 from tenantry.app import Background, Platform
@@ -226,6 +228,30 @@ async def test_code_inside_reaches_aws_calls_and_not_the_operators_pages(tmp_pat
         inside = "http://127.0.0.1:4270"
         assert await call(invoke, aws, get=f"{inside}/_tenantry/status") == {"status": 404}
         assert await call(invoke, aws, get=f"{inside}/2015-03-31/functions") == {"status": 403}
+        aws.close()
+
+
+def keepers() -> int:
+    """Environments under this process: the first processes of pid namespaces inside a zygote's."""
+    found = 0
+    for process in descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            pids = Path(f"/proc/{process}/status").read_text().split("NSpid:")[1].splitlines()[0].split()
+            found += len(pids) > 2 and pids[-1] == "1"
+    return found
+
+
+@pytest.mark.isolation
+@pytest.mark.parametrize("sealed", [0, 2])
+async def test_function_in_use_has_as_many_sealed_sandboxes_as_configured(tmp_path, sealed):
+    async with Platform(config(tmp_path, level="auto", sealed_per_function=sealed)) as platform:
+        if platform.level == "process":
+            pytest.skip("no namespaces on this machine")
+        aws = clients(platform)
+        await call(make_function, aws)
+        await call(invoke, aws)
+        await asyncio.sleep(1)  # with none configured there is nothing to wait for
+        assert keepers() == 1 + sealed
         aws.close()
 
 
