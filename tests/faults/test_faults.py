@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.bench import kill, open_bench
-from tests.faults.leaks import census, settled
+from tests.faults.leaks import census, children, settled
 
 from tenantry.environment.lifecycle import State
 from tenantry.linux.cgroups import Cgroups
@@ -158,8 +158,10 @@ async def test_runtime_killed_while_idle_is_made_anew_in_the_same_environment(tm
         await bench.invoke("Blue")
         blue = bench.of("Blue")
         for _ in range(5):
-            kill(bench.runtime(blue))
-            await bench.until(lambda: blue.state is State.RESETTING)
+            killed = bench.runtime(blue)
+            kill(killed)
+            # Not its state: it may be made anew between two looks at it.
+            await bench.until(lambda killed=killed: children(bench.keeper(blue)) not in ([], [killed]))
             assert await bench.invoke("Blue") == {"tenant": "Blue", "seen": 1}
         assert bench.of("Blue") is blue
 
