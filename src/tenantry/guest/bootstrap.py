@@ -5,6 +5,7 @@ Run by the keeper after a fork (levels `process` and `namespace`), or as a progr
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib.machinery
 import importlib.util
@@ -23,6 +24,13 @@ _COMPILED_BYTES_MAX = 1 << 20
 def renew() -> None:
     """Correct what `threading` remembers of the process that was copied."""
     threading.main_thread()._native_id = threading.get_native_id()  # type: ignore[attr-defined]
+
+
+def tell_of_fork() -> None:
+    """Run what modules have asked to be run around a fork (`os.register_at_fork`): before it, and in the child. The process was
+    copied without a word to them; here they run sealed."""
+    ctypes.pythonapi.PyOS_BeforeFork()
+    ctypes.pythonapi.PyOS_AfterFork_Child()
 
 
 def reseed() -> None:

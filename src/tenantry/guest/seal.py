@@ -18,7 +18,6 @@ from tenantry.linux.kernel import (
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
-    PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
     Kernel,
 )
@@ -68,7 +67,6 @@ def confine(kernel: Kernel, order: dict[str, Any]) -> None:
         kernel.set_ids(order["uid"], order["gid"])
         kernel.clear_capabilities()
     kernel.prctl(PR_SET_NO_NEW_PRIVS, 1)
-    kernel.prctl(PR_SET_DUMPABLE, 0)  # the runtime below may not look into its keeper
     fence = order["landlock"]
     if fence is not None:
         kernel.landlock(

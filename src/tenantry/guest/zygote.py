@@ -204,13 +204,15 @@ def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper
     gc.freeze()
     gc.disable()  # a collection in a fork would write to pages it shares; the runtime switches it on again
     wire.send(channel, {"say": "ready", "pid": os.getpid()})
+    signal.pthread_sigmask(signal.SIG_BLOCK, keeper.HEARD)
+    heard = kernel.signalfd(keeper.HEARD)  # for the keepers
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # environments are not waited for here: the kernel reaps them
     while True:
         received = wire.receive(channel)
         if received is None:
             return
         request, descriptors = received
-        _fork(kernel, order["constants"], request, descriptors, channel, mapper)
+        _fork(kernel, order["constants"], request, descriptors, channel, mapper, heard)
 
 
 def _fork(
@@ -220,6 +222,7 @@ def _fork(
     descriptors: list[int],
     channel: socket.socket,
     mapper: socket.socket | None,
+    heard: int,
 ) -> None:
     control, *cgroups = descriptors
     environment = {**constants, **request["environment"]}
@@ -229,8 +232,8 @@ def _fork(
         wire.send(channel, {"say": "not forked", "id": request["id"], "error": str(error)})
         child = -1
     if child == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        keeper.run(kernel, environment, socket.socket(fileno=control), cgroups, mapper)
+        private = [channel.fileno()] if mapper is None else [channel.fileno(), mapper.fileno()]
+        keeper.run(kernel, environment, control, cgroups, -1 if mapper is None else mapper.fileno(), private, heard)
     for descriptor in descriptors:
         os.close(descriptor)
     if child > 0:

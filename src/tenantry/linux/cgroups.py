@@ -93,7 +93,8 @@ class Group:
         return kills > seen
 
     def remove(self) -> bool:
-        """Remove the group; False while a process is still leaving it (ask again)."""
+        """Remove the group; False while a process is still leaving it (ask again). Where the kernel can (version 2), none may
+        stay."""
         done = True
         for directory in set(self._directories.values()):
             try:
@@ -104,6 +105,7 @@ class Group:
                 if error.errno != errno.EBUSY:
                     raise
                 done = False
+                _kill(directory)
         return done
 
     def discard(self) -> None:
@@ -179,7 +181,7 @@ class Cgroups:
             return [
                 ("memory", "memory.max", memory),
                 ("memory", "memory.swap.max", "0"),
-                ("memory", "memory.oom.group", "0"),  # the keeper must outlive the runtime to say what happened
+                ("memory", "memory.oom.group", "1"),  # what runs inside ends as one; its keeper is not in here
                 ("pids", "pids.max", str(limits.processes_max)),
                 ("cpu", "cpu.weight", str(weight)),
                 ("cpu", "cpu.max", f"{quota} {period}"),
@@ -249,8 +251,17 @@ def _sweep(parent: Path) -> None:
     for entry in parent.glob(f"{owner.PREFIX}*"):
         if entry.is_dir() and owner.is_orphan(entry.name):
             for directory in (*(child for child in entry.glob("*") if child.is_dir()), entry):
+                _kill(directory)
                 with contextlib.suppress(OSError):
                     directory.rmdir()
+
+
+def _kill(directory: Path) -> None:
+    """End every process in a group at once, where the kernel can: version 2, from Linux 5.14 on."""
+    switch = directory / "cgroup.kill"
+    if switch.exists():
+        with contextlib.suppress(OSError):  # it has just gone
+            switch.write_text("1")
 
 
 def _remove(directory: Path) -> None:
@@ -263,4 +274,5 @@ def _remove(directory: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
                 raise
+            _kill(directory)
             time.sleep(0.01)

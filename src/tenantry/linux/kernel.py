@@ -14,6 +14,8 @@ import os
 import platform
 import socket
 import struct
+import sys
+from collections.abc import Iterable
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -55,6 +57,7 @@ _NUMBERS = {
     "pidfd_send_signal": (424, 424),
 }
 _SIGCHLD = 17
+_SIGSET_BYTES = 128
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
@@ -125,6 +128,12 @@ class Kernel:
 
     def pidfd_kill(self, pidfd: int, signal_number: int) -> None:
         self._call("pidfd_send_signal", pidfd, signal_number, None, 0)
+
+    def signalfd(self, signals: Iterable[int]) -> int:
+        """A descriptor to read these signals from, which must be blocked: 128 bytes each, the number first."""
+        mask = sum(1 << (number - 1) for number in signals)
+        request = ctypes.create_string_buffer(mask.to_bytes(_SIGSET_BYTES, sys.byteorder), _SIGSET_BYTES)
+        return self._check("signalfd", int(self._libc.signalfd(-1, request, os.O_CLOEXEC)))
 
     def close_range(self, first: int, last: int = 0xFFFFFFFF) -> None:
         self._call("close_range", first, last, 0)

@@ -5,8 +5,8 @@
     Sandbox  one execution environment's processes                     .reset() .kill()
 
 Ownership: whoever opens a zygote closes it; a sandbox lives until `kill` or its own end, its zygote's end does not end it. The
-descriptor handed to `fork` (the write end of the output pipe) is closed by the driver; sockets handed to `listening` belong
-to the receiver.
+descriptor handed to `fork` (the write end of the output pipe) is the driver's, which closes it before `gone`; sockets handed
+to `listening` belong to the receiver.
 
 Order of events for one sandbox: `listening` once, `started` once and again after each reset, `exited` at most once for each
 start, `failed` at most once, `gone` exactly once and last - after it no process, mount, namespace or cgroup of the sandbox is

@@ -233,11 +233,12 @@ class LinuxZygote:
         return self._process.ended
 
     def fork(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> SandboxProcess:
-        """See driver.Zygote. `output` is closed here whatever happens."""
+        """See driver.Zygote."""
         try:
             sandbox = self._begin_sealed(spec, output, events) or self._begin_new(spec, output, events)
-        finally:
+        except BaseException:
             os.close(output)
+            raise
         asyncio.get_running_loop().call_later(_RESTOCK_AFTER_S, self._restock, spec)
         return sandbox
 

@@ -295,7 +295,12 @@ class SandboxProcess:
         self._kernel = kernel
         self._temporary = temporary
         self._pidfd: int | None = None
+        self._begun: tuple[dict[str, str], int] | None = None  # variables and output: each start of its runtime gets them
+        self._runtime_api = ""  # the address, as it is known inside
+        self._resets = 0
+        self._starts = 0
         self._killed = False
+        self._broken = False
         self._gone = False
         self._ended_by_memory = False
         mine, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -310,8 +315,9 @@ class SandboxProcess:
         return self._sockets is not None and self._events is None and not (self._gone or self._killed)
 
     def begin(self, identifier: str, environ: dict[str, str], output: int, events: SandboxEvents) -> None:
-        """Start its runtime for `events`, or as soon as it is sealed; `output` stays the caller's. OSError: it has ended."""
+        """Start its runtime for `events`, or as soon as it is sealed; `output` is its own then. OSError: it has ended."""
         wire.send(self._channel, {"do": "start", "environ": environ}, (output,))
+        self._begun = environ, output
         self.id = identifier
         self._events = events
         if self._sockets is not None:
@@ -324,11 +330,23 @@ class SandboxProcess:
 
     def reset(self) -> None:
         """See driver.Sandbox."""
-        if not self._gone:
-            try:
-                wire.send(self._channel, {"do": "reset"})
-            except OSError:
-                self.kill()
+        if self._gone or self._killed:
+            return
+        if self._begun is None:
+            raise AssertionError("an environment was reset that has not started")
+        environ, output = self._begun
+        self._resets += 1
+        message = {"do": "reset", "resets": self._resets, "environ": environ, "runtime_api": self._runtime_api}
+        try:
+            wire.send(self._channel, message, (output,))
+            self._nudge()
+        except OSError:
+            self.kill()
+
+    def _nudge(self) -> None:
+        """Make the keeper look for its orders; later, if it is not heard of yet."""
+        if self._pidfd is not None:
+            self._kernel.pidfd_kill(self._pidfd, signal.SIGTERM)
 
     def kill(self) -> None:
         """See driver.Sandbox."""
@@ -390,35 +408,50 @@ class SandboxProcess:
         if message is None:
             self._hung_up()
             return False
-        self._heard(message, descriptors, pid)
+        try:
+            self._heard(message, descriptors, pid)
+        except (KeyError, TypeError) as error:
+            # With INIT mode `snapshot` the function's own code was imported before it was sealed, and may say anything.
+            self._give_up(f"it spoke out of turn: {error!r}")
         return True
 
     def _heard(self, message: dict[str, Any], descriptors: list[int], pid: int) -> None:
         say = message["say"]
-        if self._pidfd is None and say in ("listening", "failed"):
-            self._watch(pid)
-        if say == "listening":
-            sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-            if len(sockets) != message["count"]:
-                for server in sockets:
-                    server.close()
-                self._give_up("the platform has no file descriptors left for the environment's sockets")
-                return
-            self._sockets = sockets
-            if self._events is not None:
-                self._hand_on()
+        if say == "keeper":
+            if self._pidfd is None:
+                self._watch(pid)
+        elif say == "listening":
+            self._on_listening(message, descriptors)
         elif say == "failed":
-            self._failed(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
-        elif self._events is None:
-            self._give_up("it spoke before it was begun")
+            self._give_up(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
+        elif self._killed:
+            return  # by its own failure, or by order: what it says of its end is known
+        elif self._events is None or (say == "exited" and not self._starts):
+            self._give_up(f"it ended, or spoke, while it was being sealed ({message})")
         elif say == "started":
-            self._events.started()
+            # A reset may overtake the start before it.
+            while self._starts <= min(message["resets"], self._resets) and not self._killed:
+                self._starts += 1
+                self._events.started()
         elif say == "exited":
             self._events.exited(message["status"])
 
+    def _on_listening(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        if len(sockets) != message["count"]:
+            for server in sockets:
+                server.close()
+            self._give_up("the platform has no file descriptors left for the environment's sockets")
+            return
+        self._sockets, self._runtime_api = sockets, message["runtime_api"]
+        if self._events is not None:
+            self._hand_on()
+
     def _give_up(self, reason: str) -> None:
-        """The platform itself cannot keep it."""
-        self._failed(reason)
+        """It cannot be what it should be: say so, once, and end it."""
+        if not self._broken:
+            self._broken = True
+            self._failed(reason)
         self.kill()
 
     def _watch(self, pid: int) -> None:
@@ -435,6 +468,8 @@ class SandboxProcess:
         asyncio.get_running_loop().add_reader(self._pidfd, self._finish)
         if self._killed:
             self.kill()
+        elif self._resets:
+            self._nudge()
 
     def _hung_up(self) -> None:
         asyncio.get_running_loop().remove_reader(self._channel)
@@ -459,6 +494,8 @@ class SandboxProcess:
         if self._pidfd is not None:
             loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
+        if self._begun is not None:
+            os.close(self._begun[1])
         self._ids.give_back(self._outer)
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)

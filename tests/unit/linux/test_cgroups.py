@@ -1,11 +1,15 @@
 """Control groups: version 2 on a made-up tree (the kernel need not have it), 1 or 2 for real where the host offers it."""
 
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tenantry.linux.cgroups import CgroupError, Cgroups, limits_for
+from tenantry.linux.cgroups import CgroupError, Cgroups, Group, limits_for
+from tenantry.linux.kernel import CLONE_NEWNS, MS_PRIVATE, MS_REC, Kernel
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def test_v2_divides_its_own_group_and_sets_every_limit(v2):
     assert values == {
         "memory.max": str(256 << 20),
         "memory.swap.max": "0",
-        "memory.oom.group": "0",
+        "memory.oom.group": "1",
         "pids.max": "100",
         "cpu.weight": "14",
         "cpu.max": "100000 100000",
@@ -82,3 +86,37 @@ def test_real_groups_come_and_go():
         pass
     assert groups.leftovers() == []
     groups.close()
+
+
+@pytest.mark.root
+@pytest.mark.isolation
+def test_nothing_stays_in_a_group_that_is_removed(tmp_path):
+    """On a real version 2 hierarchy, whether or not the host's controllers are on it: seen by this test alone."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a hierarchy")
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if _stubborn_process_is_ended(tmp_path) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _stubborn_process_is_ended(folder):
+    kernel = Kernel()
+    kernel.unshare(CLONE_NEWNS)
+    kernel.mount("none", "/", "none", MS_REC | MS_PRIVATE)
+    kernel.mount("none", str(folder), "cgroup2")
+    directory = folder / f"tenantry-test-{os.getpid()}"
+    directory.mkdir()
+    group = Group({"memory": directory}, v2=True)
+    stubborn = subprocess.Popen(["sleep", "60"])
+    (directory / "cgroup.procs").write_text(str(stubborn.pid))
+    refused = not group.remove()
+    ended = stubborn.wait(10)
+    for _ in range(100):
+        if group.remove():
+            return refused and ended == -signal.SIGKILL
+        time.sleep(0.01)
+    return False
