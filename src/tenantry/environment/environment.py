@@ -379,15 +379,17 @@ class Environment:
 
     # -- INVOKE
 
-    def _begin(self, invocation: Invocation) -> float:
-        """The invocation's own time starts: START is logged, the function's timeout runs. Returns when, on the monotonic
-        clock."""
+    def _begin(self, invocation: Invocation) -> None:
+        """The invocation's own time starts."""
         self._begun = self._clock.monotonic()
+        self._announce(invocation)
+
+    def _announce(self, invocation: Invocation) -> None:
+        """Its time has just started: START is logged, the function's timeout runs."""
         if self._tail is not None:
             self._tail.clear()  # the tail begins at START (aws-behaviour 2.6)
         self._log(self._records.start(self._clock.now(), invocation.request_id))
         self._arm(self.function.timeout_s, self._timed_out)
-        return self._begun
 
     def _deliver(self) -> None:
         current, connection = self._current, self._next
@@ -397,13 +399,15 @@ class Environment:
             if self._begun is None:
                 self._arm(START_TIMEOUT_S, self._start_timed_out)
             return
-        begun = self._begin(current) if self._begun is None else self._begun
         if self.state is not State.BUSY:
             self.state = move(self.state, State.BUSY)
-        elapsed = self._clock.monotonic() - begun
-        deadline_ms = int((self._clock.now() + self.function.timeout_s - elapsed) * 1000)
+        now, begun = self._clock.monotonic(), self._begun
+        self._begun = now if begun is None else begun
+        deadline_ms = int((self._clock.now() + self.function.timeout_s - (now - self._begun)) * 1000)
         if connection.deliver(_next_answer(current, deadline_ms), current.payload):
             self._delivered = True
+        if begun is None:
+            self._announce(current)  # while the runtime wakes up; what it prints is read after this
 
     def _finish(self, result: Outcome) -> None:
         """The invocation in hand is over: write its records, answer, become idle."""

@@ -119,8 +119,10 @@ def _runtime(
     mapper: int,
     begun: tuple[dict[str, Any], list[int]] | None,
 ) -> None:
-    """Be the runtime: sealed first, then told whose it is. `begun`: the message that says so, where it is there already (after a
-    reset). Never returns."""
+    """Be the runtime: sealed first, then told whose it is. Never returns.
+
+    begun: the message that tells, and its descriptors, where it is there already: after a reset.
+    """
     step = "descriptors"
     channel = None
     try:
@@ -168,7 +170,7 @@ def _steps(
     *,
     first: bool,
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The seal as a list of (name, action), in order. Namespaces, and what is in them, are made by the first runtime for all."""
+    """The seal as a list of (name, action), in order. Namespaces, and what is in them, the first runtime makes for all."""
     inside = order["namespaces"]
     mapped = None
     yield "session", os.setsid
@@ -193,21 +195,21 @@ def _arrange(
 
     Returns the cgroup and the output descriptors; everything else is closed.
     """
+    wanted = [control, control if mapper < 0 else mapper, *cgroups, *output]
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 64) for descriptor in wanted]  # out of the way of the numbers used below
     nothing = os.open("/dev/null", os.O_RDONLY)
-    wanted = [nothing, nothing, nothing, nothing, control, nothing if mapper < 0 else mapper, *cgroups, *output]
-    high = [_dup_above(descriptor, 64) for descriptor in wanted]  # out of the way of the numbers used below
-    for number, descriptor in enumerate(high):
-        os.dup2(descriptor, number, inheritable=number <= _TELEMETRY)
+    for number in range(_CONTROL):
+        if number != nothing:
+            os.dup2(nothing, number)
+    for number, descriptor in enumerate(high, _CONTROL):
+        os.dup2(descriptor, number, False)
+    kept = range(_CONTROL + len(wanted))
     if close:
-        kernel.close_range(len(wanted))
+        kernel.close_range(kept.stop)
     if mapper < 0:
         os.close(_MAPPER)
-    kept = list(range(_MAPPER + 1, len(wanted)))
-    return kept[: len(cgroups)], kept[len(cgroups) :]
-
-
-def _dup_above(descriptor: int, floor: int) -> int:
-    return fcntl.fcntl(descriptor, fcntl.F_DUPFD, floor)
+    first = _MAPPER + 1 + len(cgroups)
+    return list(kept[_MAPPER + 1 : first]), list(kept[first:])
 
 
 def _hand_over(order: dict[str, Any], channel: socket.socket) -> None:

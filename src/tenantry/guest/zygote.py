@@ -234,10 +234,8 @@ def _fork(
     if child == 0:
         private = [channel.fileno()] if mapper is None else [channel.fileno(), mapper.fileno()]
         keeper.run(kernel, environment, control, cgroups, -1 if mapper is None else mapper.fileno(), private, heard)
-    for descriptor in descriptors:
+    for descriptor in descriptors:  # that it was made, its keeper says: whatever is done here, on pages just shared, is copied
         os.close(descriptor)
-    if child > 0:
-        wire.send(channel, {"say": "forked", "id": request["id"], "pid": child})
 
 
 def _fail(channel: socket.socket, step: str, error: BaseException) -> None:

@@ -55,6 +55,7 @@ class Group:
         self._directories = directories
         self._v2 = v2
         self._oom_seen = 0
+        self._peak = f"{directories['memory']}/{'memory.peak' if v2 else 'memory.max_usage_in_bytes'}"
 
     @property
     def name(self) -> str:
@@ -75,11 +76,17 @@ class Group:
         return opened
 
     def memory_peak_bytes(self) -> int | None:
-        name = "memory.peak" if self._v2 else "memory.max_usage_in_bytes"
+        """The most memory that was in use at one time. An answer waits for it: no file object, no buffer."""
         try:
-            return int((self._directories["memory"] / name).read_text())
-        except (OSError, ValueError):
+            descriptor = os.open(self._peak, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
             return None  # kernels before 5.19 have no memory.peak
+        try:
+            return int(os.read(descriptor, 32))
+        except (OSError, ValueError):
+            return None
+        finally:
+            os.close(descriptor)
 
     def out_of_memory(self) -> bool:
         """Whether the kernel killed a process here for memory since the last time this was asked."""

@@ -67,7 +67,8 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _SECCOMP_SET_MODE_FILTER = 1
 _LANDLOCK_RULE_PATH_BENEATH = 1
 _CAPABILITY_VERSION_3 = 0x20080522
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+_LOOPBACK_UP = struct.pack("16sh14x", b"lo", _IFF_UP)  # its other flags are not ours to set, and stay
 
 
 class Kernel:
@@ -81,6 +82,8 @@ class Kernel:
         if machine not in machines:
             raise OSError(errno.ENOSYS, f"tenantry knows the system calls of x86_64 and aarch64, not of {machine}", "uname")
         self._column = machines[machine]
+        self._capability_header = ctypes.c_char_p(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
+        self._no_capabilities = ctypes.c_char_p(bytes(24))
 
     def _check(self, name: str, result: int) -> int:
         if result < 0:
@@ -181,20 +184,17 @@ class Kernel:
 
     def drop_bounding_set(self) -> None:
         """Empty the capability bounding set. Must come before the user changes; checked, since it fails silently after."""
+        drop = self._libc.prctl
         for capability in range(64):
-            try:
-                self.prctl(PR_CAPBSET_DROP, capability)
-            except OSError as error:
-                if error.errno == errno.EINVAL:  # past the last capability this kernel knows
+            if drop(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
+                if ctypes.get_errno() == errno.EINVAL:  # past the last capability this kernel knows
                     break
-                raise
+                self._check("prctl", -1)
 
     def clear_capabilities(self) -> None:
         """Drop every effective, permitted, inheritable and ambient capability of this thread."""
         self._check("prctl", int(self._libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)))
-        header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0), 8)
-        nothing = ctypes.create_string_buffer(24)
-        self._call("capset", ctypes.cast(header, ctypes.c_void_p), ctypes.cast(nothing, ctypes.c_void_p))
+        self._call("capset", self._capability_header, self._no_capabilities)
 
     def set_ids(self, uid: int, gid: int) -> None:
         """Become uid and gid for good (real, effective, saved)."""
@@ -243,6 +243,4 @@ class Kernel:
     def loopback_up(self) -> None:
         """Bring up `lo` in this network namespace."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            request = struct.pack("16sh14x", b"lo", 0)
-            flags = struct.unpack("16sh14x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
-            fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+            fcntl.ioctl(control, _SIOCSIFFLAGS, _LOOPBACK_UP)

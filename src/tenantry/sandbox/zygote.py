@@ -116,6 +116,7 @@ class ZygoteProcess:
         if not self.alive:
             raise SandboxError("the zygote of this function has ended")
         self._children[sandbox.id] = sandbox
+        sandbox.on_made = self._made
         try:
             if self._waiting or not self._send(request, descriptors):
                 self._waiting.append((request, _duplicates(descriptors)))
@@ -125,6 +126,9 @@ class ZygoteProcess:
             if error.errno not in _NO_DESCRIPTORS:
                 self._end(f"it does not take orders: {error}")
             raise SandboxError(f"the zygote does not take orders: {error}") from None
+
+    def _made(self, identifier: str) -> None:
+        self._children.pop(identifier, None)
 
     def _send(self, request: dict[str, Any], descriptors: tuple[int, ...]) -> bool:
         """False when there is no room in the socket: a burst of new tenants is more than it holds."""
@@ -186,7 +190,6 @@ class ZygoteProcess:
             "ready": self._on_ready,
             "no snapshot": self._on_no_snapshot,
             "failed": self._on_failed,
-            "forked": self._on_forked,
             "not forked": self._on_not_forked,
         }
         handlers[message["say"]](message)
@@ -209,9 +212,6 @@ class ZygoteProcess:
 
     def _on_failed(self, message: dict[str, Any]) -> None:
         self._end(f"step {message['step']!r} failed: {message['error']}")
-
-    def _on_forked(self, message: dict[str, Any]) -> None:
-        self._children.pop(message["id"], None)
 
     def _on_not_forked(self, message: dict[str, Any]) -> None:
         sandbox = self._children.pop(message["id"], None)
@@ -287,6 +287,9 @@ class SandboxProcess:
     ) -> None:
         self.id = identifier
         self.ended = asyncio.Event()
+        self.on_made: Callable[[str], None] | None = None
+        """Called once, with its first id: its keeper runs, or never will."""
+        self._made_as = identifier
         self._events: SandboxEvents | None = None  # nobody's yet
         self._sockets: list[socket.socket] | None = None  # made inside, and not handed on
         self._ids = ids
@@ -382,6 +385,11 @@ class SandboxProcess:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
+    def _made(self) -> None:
+        made, self.on_made = self.on_made, None
+        if made is not None:
+            made(self._made_as)
+
     def not_forked(self, reason: str) -> None:
         """The zygote could not make it."""
         if not self._gone and self._pidfd is None:
@@ -418,6 +426,7 @@ class SandboxProcess:
     def _heard(self, message: dict[str, Any], descriptors: list[int], pid: int) -> None:
         say = message["say"]
         if say == "keeper":
+            self._made()
             if self._pidfd is None:
                 self._watch(pid)
         elif say == "listening":
@@ -480,6 +489,7 @@ class SandboxProcess:
         """The keeper has ended, and with it every process of its pid namespace."""
         if self._gone:
             return
+        self._made()
         while self._pidfd is not None and self._take():
             continue  # its last words, such as the step that failed, may come after its end
         self._ended_by_memory = self._group is not None and self._group.out_of_memory()
