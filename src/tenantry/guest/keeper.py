@@ -6,16 +6,16 @@ and is no part of what it keeps: outside the control groups, under the zygote's 
 namespaces that a fresh start of the runtime needs (aws-behaviour 2.3: process new, `/tmp`, log stream and tenant kept). It
 touches as little memory as it can: what it writes to, every tenant pays for.
 
-Messages on the control socket, to the platform. The keeper's: `keeper` (the kernel adds its process id), `exited` (the runtime's
-wait status). The runtime's, before it runs user code: `listening` (the sockets made inside, as descriptors), `started`, `failed`
-(the step of its sealing, and why; it then ends). From the platform, to the runtime: `start`, once (the environment's variables,
-and its output as a descriptor; it may come long after the sealing). To the keeper: `reset` (the same again), with a SIGTERM to
-make it look, and the end of the socket.
+Messages on the control socket, to the platform. The keeper's: `keeper` (the kernel adds its process id), `exited` (the
+runtime's wait status). The runtime's, before it runs user code: `listening` (the sockets made inside, as descriptors),
+`started`, `failed` (the step of its sealing, and why; it then ends). From the platform, to the runtime: `start`, once (the
+environment's variables, and its output as a descriptor; it may come long after the sealing). To the keeper: `reset` (the same
+again), with a SIGTERM to make it look, and the end of the socket.
 """
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import fcntl
 import os
@@ -47,7 +47,7 @@ def run(
     control, cgroups, mapper (-1: none), heard: descriptors, the last a signalfd of HEARD (a copied one reads its reader's
     signals); private: those of the zygote, to be closed.
     """
-    # Every page that is written to is copied, one that is written to before and after the fork twice, and Python writes to many:
+    # Every page that is written to is copied, twice if it is written to before and after the fork, and Python writes to many:
     # hence so little here, and C functions with numbers where there are classes to wrap them.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     runtime = kernel.fork()
