@@ -71,6 +71,18 @@ async def test_module_that_cannot_be_copied_is_imported_by_each_environment(sour
     assert printed == [["imported"], ["imported"]]
 
 
+async def test_callbacks_around_a_fork_run_once_and_sealed(tmp_path, rootless):
+    source = """
+import os
+def tell(what):
+    return lambda: print("imported", what, os.getuid(), "NoNewPrivs:\\t1" in open("/proc/self/status").read(), flush=True)
+os.register_at_fork(before=tell("before"), after_in_child=tell("child"), after_in_parent=tell("parent"))
+"""
+    printed, error = await outputs(source, tmp_path, rootless)
+    assert error is None
+    assert printed == [["imported before 993 True", "imported child 993 True"]] * 2
+
+
 def test_control_shared_memory_really_is_shared_over_a_fork():
     import mmap
 

@@ -1,8 +1,8 @@
-"""Seals a process into an execution environment. Every step that fails raises, and the keeper then ends: never a weaker
+"""Seals a process into an execution environment. Every step that fails raises, and the process then ends: never a weaker
 sandbox.
 
-The process has just been cloned into its own user, mount, pid, network, ipc and uts namespaces (level `process`: into none),
-holds every capability over them and none over anything else, and shares no descriptor but those it was given.
+It has just been forked by its keeper, is in user, mount, pid, network, ipc and uts namespaces of their own (level `process`: in
+none), holds every capability over them and none over anything else, and shares no descriptor but those it was given.
 """
 
 from __future__ import annotations
