@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.folders import let_others_read
 
 from tenantry.sandbox.checks import CHECKS, Recorder
 from tenantry.sandbox.driver import SandboxSpec, ZygoteSpec
@@ -50,8 +51,7 @@ async def test_allowed_host_is_reached_by_its_name_and_through_the_platform_only
         "print(client.recv(100).decode(), flush=True)\n"
         "def handler(event, context): ...\n"
     )
-    for parent in (folder, *folder.parents[:-1]):
-        parent.chmod(0o755)
+    let_others_read(folder)
     driver = LinuxDriver(level)
     environ = {"_HANDLER": "app.handler", "PATH": "/usr/bin:/bin"}
     zygote = await driver.open(ZygoteSpec("egress", own_interpreter(), folder, (), environ, hosts=("api.example.com",)))

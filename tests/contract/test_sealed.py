@@ -7,6 +7,7 @@ import signal
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.support.folders import let_others_read
 
 from tenantry.sandbox.checks import Recorder
 from tenantry.sandbox.driver import SandboxSpec, ZygoteSpec
@@ -25,13 +26,14 @@ def handler(event, context): ...
 
 @pytest.fixture(params=[pytest.param(False, id="root", marks=pytest.mark.root), pytest.param(True, id="rootless")])
 def rootless(request):
+    if not request.param and os.geteuid() != 0:
+        pytest.skip("needs root")
     return request.param
 
 
 @asynccontextmanager
 async def opened(folder, rootless, source=TELLS):
-    for parent in (folder, *folder.parents[:-1]):
-        parent.chmod(0o755)
+    let_others_read(folder)
     (folder / "app.py").write_text(source)
     driver = LinuxDriver("namespace", rootless=rootless)
     driver.sealed_per_function = 1

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from tests.support.folders import let_others_read
 
 from tenantry.sandbox.checks import Recorder
 from tenantry.sandbox.driver import SandboxSpec, ZygoteSpec
@@ -15,8 +16,7 @@ HANDLER = "\ndef handler(event, context): ...\n"
 
 async def outputs(source, folder, rootless, environments=2):
     """What two environments of a snapshotted module print at INIT, and why it was not snapshotted."""
-    for parent in (folder, *folder.parents[:-1]):
-        parent.chmod(0o755)
+    let_others_read(folder)
     (folder / "app.py").write_text(source + HANDLER)
     driver = LinuxDriver("namespace", rootless=rootless)
     environ = {"_HANDLER": "app.handler", "PATH": "/usr/bin:/bin"}

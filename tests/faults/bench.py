@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.leaks import children
+from tests.support.folders import let_others_read
 
 from tenantry.environment.environment import Environment
 from tenantry.environment.lifecycle import State
@@ -178,9 +179,7 @@ async def open_bench(
     run: bool = True,
 ) -> AsyncIterator[Bench]:
     """A bench at level `namespace`. Closed, nothing of it may be left."""
-    for parent in (folder, *folder.parents):
-        if parent.owner() == Path.home().owner() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)  # it is read under other user ids
+    let_others_read(folder)
     driver = driver or LinuxDriver("namespace")
     bench = Bench(driver, folder, limits or Limits(), settings or Settings(parked_per_function=0), keep_logs)
     task = asyncio.get_running_loop().create_task(bench.router.run()) if run else None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.faults.bench import open_bench
 from tests.faults.leaks import census, settled
+from tests.support.folders import let_others_read
 
 from tenantry.environment.lifecycle import State
 from tenantry.linux import owner
@@ -130,10 +131,7 @@ def test_what_a_dead_platform_left_is_swept_and_a_living_ones_is_not(tmp_path_fa
 
 
 async def test_census_reports_a_sandbox_that_was_not_killed(tmp_path):
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.owner() == Path.home().owner() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
+    let_others_read(tmp_path)
     (tmp_path / "app.py").write_text("def handler(event, context): ...")
     before = census()
     driver = LinuxDriver("namespace")
