@@ -11,6 +11,8 @@ from typing import Any
 
 MESSAGE_BYTES_MAX = 262_144
 DESCRIPTORS_MAX = 16
+FAILED = 113
+"""Exit status of a process of ours inside a sandbox that could not do its work."""
 
 
 def send(channel: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
@@ -46,3 +48,11 @@ def receive_from(channel: socket.socket) -> tuple[dict[str, Any] | None, list[in
             os.close(descriptor)
         return None, [], 0
     return json.loads(data), list(descriptors), pid
+
+
+def report(channel: socket.socket, step: str, error: BaseException) -> None:
+    """Tell the platform at which step, and why; the caller then ends. Ends here where nobody listens any more."""
+    try:
+        send(channel, {"say": "failed", "step": step, "error": f"{type(error).__name__}: {error}"})
+    except OSError:
+        os._exit(FAILED)

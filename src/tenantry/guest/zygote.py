@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tenantry.guest import bootstrap, keeper, wire
+from tenantry.guest.sealed import HEARD
 from tenantry.linux import root
 from tenantry.linux.kernel import (
     CLONE_NEWCGROUP,
@@ -204,8 +205,8 @@ def _serve(kernel: Kernel, order: dict[str, Any], channel: socket.socket, mapper
     gc.freeze()
     gc.disable()  # a collection in a fork would write to pages it shares; the runtime switches it on again
     wire.send(channel, {"say": "ready", "pid": os.getpid()})
-    signal.pthread_sigmask(signal.SIG_BLOCK, keeper.HEARD)
-    heard = kernel.signalfd(keeper.HEARD)  # for the keepers
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    heard = kernel.signalfd(HEARD)  # for the keepers
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # environments are not waited for here: the kernel reaps them
     while True:
         received = wire.receive(channel)

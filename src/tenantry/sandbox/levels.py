@@ -22,7 +22,9 @@ from tenantry.linux.kernel import Kernel
 from tenantry.linux.seccomp import MACHINES, compile_policy, load_policy
 from tenantry.sandbox import tree
 from tenantry.sandbox.driver import NoSnapshotError, SandboxError, SandboxEvents, SandboxSpec, ZygoteSpec
-from tenantry.sandbox.zygote import Ids, SandboxProcess, ZygoteProcess, start_zygote
+from tenantry.sandbox.ids import Ids
+from tenantry.sandbox.process import SandboxProcess
+from tenantry.sandbox.zygote import ZygoteProcess, start_zygote
 
 _ZYGOTE_MAY = ("namespaces and mounts", "clone")  # what a zygote's filter leaves out: it makes namespaces for its children
 _READABLE = ("/",)

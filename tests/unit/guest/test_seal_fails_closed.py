@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tenantry.guest import keeper, wire
+from tenantry.guest import keeper, sealed, wire
 from tenantry.linux.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, Kernel
 
 
@@ -61,16 +61,16 @@ def run_keeper(kernel, wanted, cgroups=()):
     child = os.fork()
     if child == 0:
         mine.close()
-        keeper.seal.listen = lambda address: _server()  # the addresses of an environment are taken on a host
-        keeper._map_self = lambda order: None
+        sealed.seal.listen = lambda address: _server()  # the addresses of an environment are taken on a host
+        sealed._map_self = lambda order: None
         code = os._exit
 
         def leave(status):
             code(status)
 
-        signal.pthread_sigmask(signal.SIG_BLOCK, keeper.HEARD)
+        signal.pthread_sigmask(signal.SIG_BLOCK, sealed.HEARD)
         try:
-            keeper.run(kernel, wanted, theirs.fileno(), list(cgroups), -1, [], Kernel().signalfd(keeper.HEARD))
+            keeper.run(kernel, wanted, theirs.fileno(), list(cgroups), -1, [], Kernel().signalfd(sealed.HEARD))
         finally:
             leave(99)
     theirs.close()
