@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 from tests.unit.services.lambda_.conftest import ACCOUNT, CODE, OTHER_CODE, PER_TENANT, REGION, House, arn_of
@@ -85,10 +87,16 @@ async def test_what_nothing_refers_to_is_swept(house: House) -> None:
     assert len(again.unpacked()) == 1
 
 
+def lose(folder: Path) -> None:
+    """Remove unpacked code, which nobody may write to."""
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
 async def test_unpacked_code_that_is_missing_comes_back(house: House) -> None:
     await house.create()
     (key,) = house.unpacked()
-    (house.code_root / key).rename(house.root / "gone")
+    lose(house.code_root / key)
     again = house.again()
     assert (again.code_root / key / "index.py").exists()
     assert again.service.warnings() == []
@@ -97,7 +105,7 @@ async def test_unpacked_code_that_is_missing_comes_back(house: House) -> None:
 async def test_package_that_is_lost_is_told(house: House) -> None:
     await house.create()
     (key,) = house.unpacked()
-    (house.code_root / key).rename(house.root / "gone")
+    lose(house.code_root / key)
     (house.blob_root / key[:2] / key).unlink()
     again = house.again()
     assert [key in line for line in again.service.warnings()] == [True]
