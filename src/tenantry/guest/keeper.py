@@ -42,7 +42,7 @@ def run(
     # Every page that is written to is copied, twice if it is written to before and after the fork, and Python writes to many:
     # hence so little here, and C functions with numbers where there are classes to wrap them.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    runtime = kernel.fork()
+    runtime = kernel.fork(handlers=order["hooks"])
     if runtime == 0:
         sealed.become_runtime(kernel, order, control, cgroups, mapper, None)
     try:
@@ -95,7 +95,7 @@ def _reset(
         _kill_all()
     elif runtime is not None:
         os.kill(runtime, signal.SIGKILL)
-    again = kernel.fork()
+    again = kernel.fork(handlers=order["hooks"])
     if again == 0:
         sealed.become_runtime(kernel, order, control, cgroups, -1, message)
     for descriptor in message[1]:

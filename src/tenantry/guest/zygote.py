@@ -228,7 +228,7 @@ def _fork(
     control, *cgroups = descriptors
     environment = {**constants, **request["environment"]}
     try:
-        child = kernel.clone(_INSIDE) if environment["namespaces"] else kernel.fork()
+        child = kernel.clone(_INSIDE) if environment["namespaces"] else kernel.fork(handlers=True)
     except OSError as error:
         wire.send(channel, {"say": "not forked", "id": request["id"], "error": str(error)})
         child = -1

@@ -82,6 +82,7 @@ class Kernel:
         if machine not in machines:
             raise OSError(errno.ENOSYS, f"tenantry knows the system calls of x86_64 and aarch64, not of {machine}", "uname")
         self._column = machines[machine]
+        self._bare_fork = getattr(self._held, "_Fork", None)  # glibc from 2.34 on
         self._capability_header = ctypes.c_char_p(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
         self._no_capabilities = ctypes.c_char_p(bytes(24))
 
@@ -105,13 +106,15 @@ class Kernel:
         number = ctypes.c_long(_NUMBERS["clone"][self._column])
         return self._check("clone", int(self._held.syscall(number, ctypes.c_long(flags | _SIGCHLD), 0, 0, 0, 0)))
 
-    def fork(self) -> int:
+    def fork(self, handlers: bool) -> int:
         """The C library's fork(): returns the child's pid, and 0 in the child. Single-threaded callers only.
 
         os.fork() also runs Python's at-fork hooks (`random`, `logging`, `threading`): of no use where one thread holds no
-        lock and reseeds by itself, and 200 of the 600 pages that the start of an environment copies.
+        lock and reseeds by itself, and 200 of the 600 pages that the start of an environment copies. handlers: run those that
+        libraries have asked for (pthread_atfork). Without any, nothing but the C library's own locks is left out, which no
+        other thread can hold; it saves 50 pages more.
         """
-        return self._check("fork", int(self._held.fork()))
+        return self._check("fork", int(self._held.fork() if handlers or self._bare_fork is None else self._bare_fork()))
 
     def unshare(self, flags: int) -> None:
         self._check("unshare", int(self._libc.unshare(flags)))

@@ -20,11 +20,11 @@ class FailingKernel:
         self.real = Kernel()
 
     def __getattr__(self, name):
-        def call(*arguments):
+        def call(*arguments, **options):
             self.calls.append(name)
             if self.fails in (name, (name, *arguments[:1])):
                 raise OSError(errno.EPERM, "refused by the test", name)
-            return getattr(self.real, name)(*arguments) if name in ("close_range", "fork") else 0
+            return getattr(self.real, name)(*arguments, **options) if name in ("close_range", "fork") else 0
 
         return call
 
