@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import resource
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -333,6 +334,24 @@ async def test_handler_that_outgrows_its_memory_hurts_nobody_else(tmp_path):
 
 
 # -- what goes on at the same time
+
+
+async def test_environments_that_expire_together_end_one_after_the_other(tmp_path):
+    """So that what comes meanwhile is answered in between."""
+    settings = Settings(idle_timeout_s=0.0, parked_per_function=0)
+    async with open_bench(tmp_path, settings=settings, run=False) as bench:
+        bench.deploy()
+        await asyncio.gather(*(bench.invoke(f"t{number}") for number in range(6)))
+        expiring = bench.environments()
+        ends = []
+        for environment in expiring:
+            environment.kill = lambda kill=environment.kill: (ends.append(asyncio.get_running_loop().time()), kill())
+        bench.router.sweep()
+        assert ends == []
+        assert await bench.invoke("new") == {"tenant": "new", "seen": 1}
+        await bench.until(lambda: all(environment.state is State.DEAD for environment in expiring))
+    assert len(ends) == 6
+    assert all(later > earlier for earlier, later in pairwise(ends))
 
 
 async def test_sweep_that_breaks_does_not_end_the_router(tmp_path):

@@ -197,8 +197,8 @@ class Pool:
         self._retired.add(key)
         return self._retire(slot for slot in self.slots.values() if slot.key == key)
 
-    def expire(self, now: float, idle_s: float, age_s: float) -> list[Slot]:
-        """Retire what has been idle (bound, not parked) or alive for too long. Returns those to destroy now."""
+    def expire(self, now: float, idle_s: float, age_s: float, at_most: int | None = None) -> list[Slot]:
+        """Retire what has been idle (bound, not parked) or alive for too long, the oldest first. Returns those to destroy."""
         old = [
             slot
             for slot in self.slots.values()
@@ -208,7 +208,7 @@ class Pool:
                 or (slot.id in self._by_age and slot.tenant is not NOBODY and now - slot.idle_since > idle_s)
             )
         ]
-        return self._retire(old)
+        return self._retire(old[:at_most])
 
     def forget(self, key: FunctionKey) -> None:
         """A retired revision has no environment left and never comes back."""

@@ -41,6 +41,8 @@ from tenantry.sandbox.driver import SandboxError, SandboxSpec
 _CREDENTIALS_S = 12 * 3600
 _AGE_MAX_S = 4 * 3600.0  # AWS recycles environments every few hours; credentials live longer than that
 _SWEEP_S = 1.0
+_EXPIRED_PER_SWEEP = 80
+_BETWEEN_EXPIRED_S = 0.01  # an end takes a millisecond or two of the loop; requests go in between
 _FORK_ATTEMPTS = 2
 
 log = logging.getLogger(__name__)
@@ -225,8 +227,9 @@ class Router:
     def sweep(self) -> None:
         """Retire what has been idle or alive too long, and top up parked environments."""
         now = self._clock.monotonic()
-        for slot in self.pool.expire(now, self._settings.idle_timeout_s, _AGE_MAX_S):
-            self._kill(slot)
+        expired = self.pool.expire(now, self._settings.idle_timeout_s, _AGE_MAX_S, _EXPIRED_PER_SWEEP)
+        for position, slot in enumerate(expired):
+            asyncio.get_running_loop().call_later(position * _BETWEEN_EXPIRED_S, self._kill, slot)
         self._zygotes.revive()
         for entry in self._functions.entries():
             for function in entry.versions.values():

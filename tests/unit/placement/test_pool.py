@@ -86,10 +86,12 @@ class PoolMachine(RuleBasedStateMachine):
             self.destroy(slot)
         self.retired.add(key)
 
-    @rule(idle=st.sampled_from([0.5, 3.0]), age=st.sampled_from([4.0, 1e9]))
-    def expire(self, idle, age):
+    @rule(idle=st.sampled_from([0.5, 3.0]), age=st.sampled_from([4.0, 1e9]), at_most=st.sampled_from([None, 0, 1]))
+    def expire(self, idle, age, at_most):
         self.now += 2
-        for slot in self.pool.expire(self.now, idle, age):
+        expired = self.pool.expire(self.now, idle, age, at_most)
+        assert at_most is None or len(expired) <= at_most
+        for slot in expired:
             assert not slot.busy
             self.destroy(slot)
 
