@@ -382,13 +382,13 @@ class Environment:
     def _begin(self, invocation: Invocation) -> None:
         """The invocation's own time starts."""
         self._begun = self._clock.monotonic()
-        self._announce(invocation)
+        self._announce(invocation, self._clock.now())
 
-    def _announce(self, invocation: Invocation) -> None:
-        """Its time has just started: START is logged, the function's timeout runs."""
+    def _announce(self, invocation: Invocation, now: float) -> None:
+        """Its time has started, at `now`: START is logged, the function's timeout runs."""
         if self._tail is not None:
             self._tail.clear()  # the tail begins at START (aws-behaviour 2.6)
-        self._log(self._records.start(self._clock.now(), invocation.request_id))
+        self._log(self._records.start(now, invocation.request_id), now)
         self._arm(self.function.timeout_s, self._timed_out)
 
     def _deliver(self) -> None:
@@ -401,13 +401,14 @@ class Environment:
             return
         if self.state is not State.BUSY:
             self.state = move(self.state, State.BUSY)
-        now, begun = self._clock.monotonic(), self._begun
-        self._begun = now if begun is None else begun
-        deadline_ms = int((self._clock.now() + self.function.timeout_s - (now - self._begun)) * 1000)
+        now, instant, begun = self._clock.now(), self._clock.monotonic(), self._begun
+        self._begun = instant if begun is None else begun
+        deadline_ms = int((now + self.function.timeout_s - (instant - self._begun)) * 1000)
         if connection.deliver(_next_answer(current, deadline_ms), current.payload):
             self._delivered = True
         if begun is None:
-            self._announce(current)  # while the runtime wakes up; what it prints is read after this
+            # While the runtime wakes up. What it prints is read after this, and is not older: records are shown by their time.
+            self._announce(current, now)
 
     def _finish(self, result: Outcome) -> None:
         """The invocation in hand is over: write its records, answer, become idle."""
@@ -472,9 +473,9 @@ class Environment:
             if len(self._tail) > 4 * LOG_TAIL_BYTES:
                 del self._tail[:-LOG_TAIL_BYTES]
 
-    def _log(self, lines: list[str]) -> None:
+    def _log(self, lines: list[str], now: float | None = None) -> None:
         if lines:
-            now_ms = int(self._clock.now() * 1000)
+            now_ms = int((self._clock.now() if now is None else now) * 1000)
             self._emit([(now_ms, line) for line in lines])
 
     def _output_readable(self) -> None:

@@ -66,15 +66,27 @@ class NoPlatform:
 class Logs:
     def __init__(self):
         self.lines = []
+        self.times_ms = []
 
     def append(self, region, group, stream, events):
         self.lines += [message for _, message in events]
+        self.times_ms += [time_ms for time_ms, _ in events]
+
+
+class HurriedClock(SystemClock):
+    """Whoever looks at it a second time is a second late."""
+
+    looks = 0
+
+    def now(self):
+        self.looks += 1
+        return 1_767_225_600.0 + self.looks
 
 
 class Bench:
     """One environment, and the runtime's end of it."""
 
-    def __init__(self, timeout_s=3, log_format="JSON", tenancy=True, level=None, kind=Environment):
+    def __init__(self, timeout_s=3, log_format="JSON", tenancy=True, level=None, kind=Environment, clock=None):
         logging = LoggingConfig("/aws/lambda/f", log_format, None, level)
         self.function = FunctionVersion(
             "1",
@@ -94,7 +106,15 @@ class Bench:
         reading, self.writing = os.pipe()
         records = Records(self.function, "stream", ("python:3.11", "arn"))
         self.environment = kind(
-            "e" * 32, self.function, "stream", records, self.owner, NoPlatform(), self.logs, SystemClock(), reading
+            "e" * 32,
+            self.function,
+            "stream",
+            records,
+            self.owner,
+            NoPlatform(),
+            self.logs,
+            clock or SystemClock(),
+            reading,
         )
         self.environment.attach(self.sandbox)
         self.server = socket.socket()
@@ -200,6 +220,29 @@ async def test_parked_then_bound_then_invoked(bench):
     assert (outcome.payload, outcome.function_error, outcome.status) == (b'{"a": 1}', None, "success")
     assert bench.environment.state is State.IDLE
     assert bench.owner.calls == ["ready", "idle"]
+
+
+async def test_start_is_as_old_as_the_delivery_even_if_it_is_written_after():
+    """What the handler prints has the handler's own time, and records are shown by their time."""
+    bench = Bench(log_format="Text", timeout_s=3, clock=HurriedClock())
+    runtime = await ready(bench)
+    bench.environment.invoke(bench.invocation())
+    _, headers, _ = await runtime.answer()
+    (start_ms,) = [
+        time_ms for time_ms, line in zip(bench.logs.times_ms, bench.logs.lines, strict=True) if line.startswith("START")
+    ]
+    assert start_ms + 3000 == int(headers["lambda-runtime-deadline-ms"])
+    await bench.close()
+
+
+async def test_calls_in_one_go_are_answered_in_their_order(bench):
+    runtime = await ready(bench)
+    bench.environment.invoke(bench.invocation())
+    await runtime.answer()
+    runtime.send("POST", "invocation/r1/response", b"1")
+    runtime.send("GET", "nothing")
+    runtime.send("POST", "invocation/r1/response", b"2")
+    assert [(await runtime.answer())[0] for _ in range(3)] == [202, 404, 403]
 
 
 async def test_parked_environment_says_nothing_until_it_is_bound(bench):
