@@ -67,6 +67,7 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _SECCOMP_SET_MODE_FILTER = 1
 _LANDLOCK_RULE_PATH_BENEATH = 1
 _CAPABILITY_VERSION_3 = 0x20080522
+_CAPABILITIES_MIN = 38  # every kernel that can seal an environment knows as many
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _LOOPBACK_UP = struct.pack("16sh14x", b"lo", _IFF_UP)  # its other flags are not ours to set, and stay
 
@@ -187,11 +188,11 @@ class Kernel:
 
     def drop_bounding_set(self) -> None:
         """Empty the capability bounding set. Must come before the user changes; checked, since it fails silently after."""
-        drop = self._libc.prctl
+        drop, number = self._libc.prctl, ctypes.c_ulong
         for capability in range(64):
-            if drop(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
-                if ctypes.get_errno() == errno.EINVAL:  # past the last capability this kernel knows
-                    break
+            if drop(PR_CAPBSET_DROP, number(capability), 0, 0, 0) < 0:
+                if ctypes.get_errno() == errno.EINVAL and capability >= _CAPABILITIES_MIN:
+                    break  # past the last one this kernel knows
                 self._check("prctl", -1)
 
     def clear_capabilities(self) -> None:
