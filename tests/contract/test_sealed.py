@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.support.folders import let_others_read
+from tests.support.processes import sealed_of
 
 from tenantry.sandbox.checks import Recorder
 from tenantry.sandbox.driver import SandboxSpec, ZygoteSpec
@@ -101,6 +102,31 @@ async def test_dead_one_is_not_handed_out(tmp_path, rootless):
         second, printed = await run(zygote, "second")
         assert printed["mark"] == "second"
         assert second is not waiting
+
+
+async def test_one_whose_process_was_killed_is_not_handed_out(tmp_path, rootless):
+    async with opened(tmp_path, rootless) as zygote:
+        await run(zygote, "first")
+        waiting = await stocked(zygote)
+        os.kill(sealed_of(waiting), signal.SIGKILL)
+        await asyncio.wait_for(waiting.ended.wait(), 10)
+        _, printed = await run(zygote, "second")
+        assert printed["mark"] == "second"
+
+
+async def test_one_killed_as_it_is_handed_out_is_gone_without_having_failed(tmp_path, rootless):
+    """So that another takes its place: it has run nobody's code."""
+    async with opened(tmp_path, rootless) as zygote:
+        await run(zygote, "first")
+        waiting = await stocked(zygote)
+        os.kill(sealed_of(waiting), signal.SIGKILL)
+        events = Recorder()
+        reading, writing = os.pipe()
+        assert zygote.fork(SandboxSpec("second", {}), writing, events) is waiting
+        await events.until("gone")
+        os.close(reading)
+        assert "failed" not in events.seen
+        assert "started" not in events.seen
 
 
 async def test_it_ends_with_its_zygote(tmp_path, rootless):

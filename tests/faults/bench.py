@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.leaks import children
 from tests.support.folders import let_others_read
+from tests.support.processes import children, keeper_of, sealed_of
 
 from tenantry.environment.environment import Environment
 from tenantry.environment.lifecycle import State
@@ -142,14 +142,11 @@ class Bench:
 
     def keeper(self, environment: Environment) -> int:
         """The pid, on the host, of the environment's first process."""
-        descriptor = environment._sandbox._pidfd
-        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("Pid:")).split()[1])
+        return keeper_of(environment._sandbox)
 
     def runtime(self, environment: Environment) -> int:
         """The pid, on the host, of the process that runs the handler."""
-        (found,) = children(self.keeper(environment))
-        return found
+        return sealed_of(environment._sandbox)
 
     def zygote(self, function: FunctionVersion) -> tuple[int, int, int]:
         """The pids of the function's launcher, reaper and zygote."""

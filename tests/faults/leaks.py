@@ -18,6 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.processes import descendants
+
 from tenantry.linux import owner
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
@@ -43,23 +45,6 @@ class Census:
             if more and (kind != "descriptors" or len(self.descriptors) > len(other.descriptors)):
                 found[kind] = sorted(more)
         return found
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has made and that have not been collected."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
-
-
-def descendants(pid: int) -> list[int]:
-    """Its children, their children and so on."""
-    found: list[int] = []
-    for child in children(pid):
-        found += [child, *descendants(child)]
-    return found
 
 
 def cgroups(mark: str) -> frozenset[str]:

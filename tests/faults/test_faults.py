@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests.faults.bench import kill, open_bench
-from tests.faults.leaks import census, children, settled
+from tests.faults.leaks import census, settled
+from tests.support.processes import children
 
 from tenantry.environment.lifecycle import State
 from tenantry.linux.cgroups import Cgroups

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from scripts.running import Platform
-from tests.faults.leaks import cgroups, descendants
+from tests.faults.leaks import cgroups
 from tests.support.aws import ROLE, Aws, eventually, zip_of
+from tests.support.processes import descendants
 
 from tenantry.linux import owner
 

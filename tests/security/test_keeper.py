@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.folders import let_others_read
+from tests.support.processes import keeper_of, sealed_of
 
 from tenantry.sandbox.checks import Recorder
 from tenantry.sandbox.driver import SandboxSpec, ZygoteSpec
@@ -134,8 +135,5 @@ async def test_a_keeper_is_in_none_of_the_groups_that_limit_what_it_keeps(tmp_pa
 
 def groups_inside(sandbox):
     """The memory groups of a sandbox's keeper and of its runtime."""
-    facts = Path(f"/proc/self/fdinfo/{sandbox._pidfd}").read_text().splitlines()
-    keeper = next(line.split()[1] for line in facts if line.startswith("Pid:"))
-    (runtime,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
-    lines = [Path(f"/proc/{pid}/cgroup").read_text().splitlines() for pid in (keeper, runtime)]
+    lines = [Path(f"/proc/{pid}/cgroup").read_text().splitlines() for pid in (keeper_of(sandbox), sealed_of(sandbox))]
     return [next(line for line in found if ":memory:" in line or line.startswith("0::/")) for found in lines]

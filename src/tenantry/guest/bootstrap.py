@@ -5,7 +5,6 @@ Run by the keeper after a fork (levels `process` and `namespace`), or as a progr
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib.machinery
 import importlib.util
@@ -29,6 +28,8 @@ def renew() -> None:
 def tell_of_fork() -> None:
     """Run what modules have asked to be run around a fork (`os.register_at_fork`): before it, and in the child. The process was
     copied without a word to them; here they run sealed."""
+    import ctypes  # not for a fresh interpreter (level `exec`), which waits for every import
+
     ctypes.pythonapi.PyOS_BeforeFork()
     ctypes.pythonapi.PyOS_AfterFork_Child()
 

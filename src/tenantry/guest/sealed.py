@@ -108,8 +108,7 @@ def _arrange(
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 64) for descriptor in wanted]  # out of the way of the numbers used below
     nothing = os.open("/dev/null", os.O_RDONLY)
     for number in range(_CONTROL):
-        if number != nothing:
-            os.dup2(nothing, number)
+        os.dup2(nothing, number)
     for number, descriptor in enumerate(high, _CONTROL):
         os.dup2(descriptor, number, False)
     kept = range(_CONTROL + len(wanted))

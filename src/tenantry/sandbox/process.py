@@ -184,8 +184,10 @@ class SandboxProcess:
             self._give_up(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
         elif self._killed:
             return  # by its own failure, or by order: what it says of its end is known
-        elif self._events is None or (say == "exited" and not self._starts):
-            self._give_up(f"it ended, or spoke, while it was being sealed ({message})")
+        elif self._events is None:
+            self._give_up(f"it ended, or spoke, before anybody began it ({message})")
+        elif say == "exited" and not self._starts:
+            self.kill()  # killed, for it did not say what failed: it has run nobody's code, and another can take its place
         elif say == "started":
             # A reset may overtake the start before it.
             while self._starts <= min(message["resets"], self._resets) and not self._killed:

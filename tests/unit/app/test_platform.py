@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faults.leaks import descendants
 from tests.support.aws import Aws, eventually, zip_of
+from tests.support.processes import descendants
 
 from tenantry.app import Background, Platform
 from tenantry.config import Config
