@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import resource
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -353,6 +354,17 @@ async def test_environments_that_expire_together_end_one_after_the_other(tmp_pat
         await bench.until(lambda: all(environment.state is State.DEAD for environment in expiring))
     assert len(ends) == 6
     assert all(later > earlier for earlier, later in pairwise(ends))
+
+
+async def test_stopped_keeper_without_a_pid_namespace_does_not_hold_up_the_end(tmp_path):
+    async with open_bench(tmp_path, driver=LinuxDriver("process")) as bench:
+        bench.deploy()
+        await bench.invoke("Blue")
+        os.kill(bench.keeper(bench.of("Blue")), signal.SIGSTOP)  # as code of the same user can
+        runtime = bench.runtime(bench.of("Blue"))
+        bench.of("Blue").kill()
+        await bench.until(lambda: not bench.environments())
+        await bench.until(lambda: not Path(f"/proc/{runtime}").exists())
 
 
 async def test_sweep_that_breaks_does_not_end_the_router(tmp_path):

@@ -24,6 +24,7 @@ from tenantry.sandbox.driver import SandboxEvents
 from tenantry.sandbox.ids import Ids
 
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+_CLEANING_UP_S = 3.0  # for a keeper without a pid namespace; code under the same user id may have stopped it
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,12 @@ class SandboxProcess:
             # Not heard of yet, or without a pid namespace of its own, where the keeper must clean up behind itself: the end of
             # the channel makes it kill its processes and end as soon as it looks.
             self._channel.shutdown(socket.SHUT_RDWR)
+            asyncio.get_running_loop().call_later(_CLEANING_UP_S, self._end_keeper)
+            return
+        self._end_keeper()
+
+    def _end_keeper(self) -> None:
+        if self._gone or self._pidfd is None:
             return
         try:
             self._kernel.pidfd_kill(self._pidfd, signal.SIGKILL)
