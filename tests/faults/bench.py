@@ -156,13 +156,13 @@ class Bench:
         zygote, *_ = children(reaper)
         return launcher, reaper, zygote
 
-    async def until(self, condition: Callable[[], object], wait_s: float = WAIT_S) -> None:
-        """Wait for something to come true."""
+    async def until(self, condition: Callable[[], object], wait_s: float = WAIT_S, poll_s: float = 0.005) -> None:
+        """Wait for something to come true. poll_s 0: look at every turn of the event loop."""
         end = asyncio.get_running_loop().time() + wait_s
         while not condition():
             if asyncio.get_running_loop().time() > end:
                 raise AssertionError("it does not come true")
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(poll_s)
 
 
 @contextlib.asynccontextmanager

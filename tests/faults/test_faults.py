@@ -70,11 +70,45 @@ async def test_zygote_that_dies_with_orders_on_their_way_answers_every_caller(tm
         function = bench.deploy()
         await bench.invoke("Blue")
         kill(bench.zygote(function)[2])
-        answers = await asyncio.gather(*(bench.invoke(f"t{n}") for n in range(10)), return_exceptions=True)
-        for answer in answers:
-            assert isinstance(answer, dict) or answer.code == "ServiceException", answer
-        assert await bench.invoke("t0") == {"tenant": "t0", "seen": pytest.approx(1, abs=1)}
-        assert (await bench.invoke("Blue"))["seen"] == 2
+        answers = await asyncio.gather(*(bench.invoke(f"t{n}") for n in range(10)))
+        assert answers == [{"tenant": f"t{n}", "seen": 1} for n in range(10)]
+        assert await bench.invoke("Blue") == {"tenant": "Blue", "seen": 2}
+
+
+async def test_order_that_a_dying_zygote_has_taken_is_given_to_the_next_one(tmp_path):
+    async with open_bench(tmp_path) as bench:
+        function = bench.deploy()
+        _, _, zygote = await stopped_zygote(bench, function)
+        asked = asyncio.create_task(bench.invoke("Green"))
+        await bench.until(lambda: bench.environments(State.STARTING))
+        await asyncio.sleep(0.05)
+        assert not asked.done()
+        kill(zygote)
+        assert await asked == {"tenant": "Green", "seen": 1}
+        assert bench.zygotes.status()[0]["starts"] == 2
+
+
+async def test_caller_whose_zygotes_die_twice_is_told_so(tmp_path):
+    async with open_bench(tmp_path) as bench:
+        function = bench.deploy()
+        *_, first = await stopped_zygote(bench, function)
+        asked = asyncio.create_task(bench.invoke("Green"))
+        await bench.until(lambda: bench.environments(State.STARTING))
+        kill(first)
+        *_, second = await stopped_zygote(bench, function, starts=2)
+        await asyncio.sleep(0.05)
+        kill(second)
+        with pytest.raises(ServiceError, match="the zygote ended") as caught:
+            await asked
+        assert (caught.value.code, caught.value.status) == ("ServiceException", 500)
+
+
+async def stopped_zygote(bench, function, starts=1):
+    """The pids of the function's launcher, reaper and zygote; the zygote hears nothing any more."""
+    await bench.until(lambda: (row := bench.zygotes.status()[0])["starts"] == starts and row["alive"], poll_s=0)
+    found = bench.zygote(function)
+    os.kill(found[2], signal.SIGSTOP)
+    return found
 
 
 async def test_zygote_of_a_function_with_parked_environments_is_replaced_before_anybody_asks(tmp_path):

@@ -99,6 +99,7 @@ class Environment:
         self.init_failed = False
         self.doomed = False
         self.failure: str | None = None
+        self._may_try_again = False
         self._tenant: object = _UNBOUND
         self._held: list[Event] = []
         self._records = records
@@ -175,9 +176,9 @@ class Environment:
         else:
             self.gone()
 
-    def set_failure(self, reason: str) -> None:
-        """The sandbox could not even be asked for."""
-        self.failed(reason)
+    def set_failure(self, reason: str, *, again: bool = False) -> None:
+        """The sandbox could not even be asked for. again: as for `failed`."""
+        self.failed(reason, again=again)
         self.gone()
 
     # -- the sandbox's side (driver.SandboxEvents)
@@ -216,8 +217,8 @@ class Environment:
         # An invocation whose time runs already, but which no runtime has seen, waits for the next one under its own timeout.
         self._reset("init" if self._begun is None else "invoke")
 
-    def failed(self, reason: str) -> None:
-        self.failure = reason
+    def failed(self, reason: str, *, again: bool = False) -> None:
+        self.failure, self._may_try_again = reason, again
         self._log([f"tenantry could not make this execution environment: {reason}\n"])
 
     def gone(self) -> None:
@@ -238,12 +239,12 @@ class Environment:
         if future is not None and not future.done():
             request_id = current.request_id if current is not None else ""
             if self.failure is not None:
-                future.set_exception(EnvironmentFailed(self.failure))
+                future.set_exception((NeverRun if self._may_try_again else EnvironmentFailed)(self.failure))
             else:
                 memory = self._sandbox is not None and self._sandbox.out_of_memory()
                 ended = outcome.exited(request_id, 9, memory)
                 if self._begun is None and not memory and not self.init_failed:
-                    future.set_exception(NeverRun(ended))
+                    future.set_exception(NeverRun("it ended before the invocation reached it", ended))
                 else:
                     future.set_result(ended)
         self._owner.environment_dead(self)
@@ -505,11 +506,11 @@ class EnvironmentFailed(Exception):  # noqa: N818 - says what happened to it
 
 
 class NeverRun(EnvironmentFailed):
-    """The environment ended before any code of the function saw the invocation: another one may take it. ended: how, as an
-    answer."""
+    """No code of the function saw the invocation: another environment may take it. ended: how it ended, as an answer, if there
+    was one."""
 
-    def __init__(self, ended: Outcome) -> None:
-        super().__init__("it ended before the invocation reached it")
+    def __init__(self, reason: str, ended: Outcome | None = None) -> None:
+        super().__init__(reason)
         self.ended = ended
 
 

@@ -36,14 +36,13 @@ from tenantry.placement.events import EventQueue
 from tenantry.placement.functions import Functions
 from tenantry.placement.parking import Parking
 from tenantry.placement.pool import Bind, FunctionKey, Limits, Pool, Refuse, Reuse, Slot, Start
-from tenantry.sandbox.driver import SandboxError, SandboxSpec
+from tenantry.sandbox.driver import SandboxError, SandboxSpec, ZygoteEndedError
 
 _CREDENTIALS_S = 12 * 3600
 _AGE_MAX_S = 4 * 3600.0  # AWS recycles environments every few hours; credentials live longer than that
 _SWEEP_S = 1.0
 _EXPIRED_PER_SWEEP = 80
 _BETWEEN_EXPIRED_S = 0.01  # an end takes a millisecond or two of the loop; requests go in between
-_FORK_ATTEMPTS = 2
 
 log = logging.getLogger(__name__)
 
@@ -124,13 +123,13 @@ class Router:
         return InvokeResult(200, outcome.payload, outcome.function_error, function.version, outcome.log_tail)
 
     async def _again(self, request: InvokeRequest) -> tuple[FunctionVersion, Outcome]:
-        """Its environment was killed before it saw the invocation: place it once more. The answer tells of a second time."""
+        """Its environment ended before it saw the invocation: place it once more. The answer tells of a second time."""
         entry, function, invoked_arn = admission.resolve(self._functions, request)
         try:
             return function, await asyncio.shield(self.place(entry, function, request, invoked_arn))
-        except NeverRun as error:
-            return function, error.ended
         except EnvironmentFailed as error:
+            if isinstance(error, NeverRun) and error.ended is not None:
+                return function, error.ended
             raise admission.ENVIRONMENT_FAILED(reason=str(error)) from None
 
     def place(
@@ -341,7 +340,7 @@ class Router:
         try:
             await self._ask(environment, output)
         except (SandboxError, OSError, ServiceError) as error:
-            environment.set_failure(_said(error))
+            environment.set_failure(_said(error), again=isinstance(error, ZygoteEndedError))
         except Exception as error:
             log.exception("an environment of %s could not be made", environment.function.name)
             environment.set_failure(repr(error))
@@ -353,25 +352,18 @@ class Router:
 
     async def _ask(self, environment: Environment, output: int) -> None:
         function = environment.function
-        for attempt in range(_FORK_ATTEMPTS):
-            zygote = await self._zygotes.get(function)
-            if environment.state is State.DEAD:
-                return
-            credential = self._credentials.assume(function.role, function.name, _CREDENTIALS_S)
-            spec = SandboxSpec(
-                id=environment.id,
-                environ=variables.own(environment.stream, credential),
-                memory_mib=function.memory_mib,
-                tmp_mib=function.ephemeral_mib,
-                forwards=tuple((name, int(port)) for name, _, port in (entry.rpartition(":") for entry in function.egress)),
-            )
-            try:
-                environment.attach(zygote.fork(spec, os.dup(output), environment))
-            except SandboxError:
-                if zygote.alive or attempt + 1 == _FORK_ATTEMPTS:
-                    raise
-                continue  # it died just now: the next one is asked
+        zygote = await self._zygotes.get(function)
+        if environment.state is State.DEAD:
             return
+        credential = self._credentials.assume(function.role, function.name, _CREDENTIALS_S)
+        spec = SandboxSpec(
+            id=environment.id,
+            environ=variables.own(environment.stream, credential),
+            memory_mib=function.memory_mib,
+            tmp_mib=function.ephemeral_mib,
+            forwards=tuple((name, int(port)) for name, _, port in (entry.rpartition(":") for entry in function.egress)),
+        )
+        environment.attach(zygote.fork(spec, os.dup(output), environment))
 
     def _kill(self, slot: Slot) -> None:
         resident = self._residents.get(slot.id)

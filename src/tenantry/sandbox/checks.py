@@ -40,7 +40,7 @@ class Recorder:
         self.statuses.append(status)
         self._note("exited")
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, *, again: bool = False) -> None:
         self.reasons.append(reason)
         self._note("failed")
 

@@ -67,8 +67,8 @@ class SandboxEvents(Protocol):
     def exited(self, status: int) -> None:
         """The runtime process ended, with this wait status."""
 
-    def failed(self, reason: str) -> None:
-        """The environment could not be made: which step, and why."""
+    def failed(self, reason: str, *, again: bool = False) -> None:
+        """The environment could not be made: which step, and why. again: its zygote ended first, and another may make one."""
 
     def gone(self) -> None:
         """Nothing of the sandbox is left."""
@@ -108,7 +108,7 @@ class Zygote(Protocol):
         """Why importing the user's module here failed, where that was asked for."""
 
     def fork(self, spec: SandboxSpec, output: int, events: SandboxEvents) -> Sandbox:
-        """Begin an environment; returns at once, the rest is events. Raises SandboxError when the zygote is gone."""
+        """Begin an environment; returns at once, the rest is events. Raises SandboxError, ZygoteEndedError among them."""
 
     async def close(self) -> None:
         """End the zygote. Its environments live on until they are killed."""
@@ -128,6 +128,10 @@ class Driver(Protocol):
 
 class SandboxError(Exception):
     """A sandbox or zygote could not be made or reached. The text says which step failed and what would help."""
+
+
+class ZygoteEndedError(SandboxError):
+    """The zygote has ended and forks no more; another one of the same function may."""
 
 
 class NoSnapshotError(SandboxError):

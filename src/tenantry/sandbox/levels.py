@@ -21,7 +21,7 @@ from tenantry.linux.cgroups import CgroupError, Cgroups, Group, limits_for
 from tenantry.linux.kernel import Kernel
 from tenantry.linux.seccomp import MACHINES, compile_policy, load_policy
 from tenantry.sandbox import tree
-from tenantry.sandbox.driver import NoSnapshotError, SandboxError, SandboxEvents, SandboxSpec, ZygoteSpec
+from tenantry.sandbox.driver import NoSnapshotError, SandboxError, SandboxEvents, SandboxSpec, ZygoteEndedError, ZygoteSpec
 from tenantry.sandbox.ids import Ids
 from tenantry.sandbox.process import SandboxProcess
 from tenantry.sandbox.zygote import ZygoteProcess, start_zygote
@@ -221,10 +221,7 @@ class LinuxZygote:
         self._ids = ids
         self._sealed: dict[SandboxSpec, list[SandboxProcess]] = {}
         self._closing = False
-        process.on_end = self._lost
-
-    def _lost(self) -> None:
-        self._discard_sealed()
+        process.on_end = self._discard_sealed
 
     @property
     def alive(self) -> bool:
@@ -266,7 +263,7 @@ class LinuxZygote:
             sandbox.begin(spec.id, environ, output, events)
         except OSError as error:
             sandbox.kill()
-            raise SandboxError(f"the environment does not take orders: {error}") from None
+            raise ZygoteEndedError(f"the zygote ended with the order for an environment: {error}") from None
         return sandbox
 
     def _seal(self, identifier: str, spec: SandboxSpec, temporary: Path | None) -> SandboxProcess:
@@ -311,17 +308,16 @@ class LinuxZygote:
             while len(sealed) < driver.sealed_per_function:
                 sealed.append(self._seal(f"sealed-{secrets.token_hex(8)}", shape, None))
 
-    def _discard_sealed(self) -> list[SandboxProcess]:
-        sealed = [sandbox for group in self._sealed.values() for sandbox in group]
-        self._sealed.clear()
-        for sandbox in sealed:
+    def _discard_sealed(self) -> None:
+        sealed, self._sealed = self._sealed, {}
+        for sandbox in itertools.chain(*sealed.values()):
             sandbox.kill()
-        return sealed
 
     async def close(self) -> None:
         """See driver.Zygote."""
         self._closing = True
-        sealed = self._discard_sealed()
+        sealed = list(itertools.chain(*self._sealed.values()))
+        self._discard_sealed()
         try:
             async with asyncio.timeout(_DISCARD_S):
                 await asyncio.gather(*(sandbox.ended.wait() for sandbox in sealed))

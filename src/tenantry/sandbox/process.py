@@ -146,15 +146,15 @@ class SandboxProcess:
         if made is not None:
             made(self._made_as)
 
-    def not_forked(self, reason: str) -> None:
-        """The zygote could not make it."""
+    def not_forked(self, reason: str, *, again: bool) -> None:
+        """The zygote could not make it; again: because it has ended, and another zygote may."""
         if not self._gone and self._pidfd is None:
-            self._failed(reason)
+            self._failed(reason, again=again)
             self._finish()
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, *, again: bool = False) -> None:
         if self._events is not None:
-            self._events.failed(reason)
+            self._events.failed(reason, again=again)
         else:
             log.warning("an environment sealed ahead of time is gone: %s", reason)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from tenantry.guest import wire
 from tenantry.linux.kernel import Kernel
-from tenantry.sandbox.driver import NoSnapshotError, SandboxError
+from tenantry.sandbox.driver import NoSnapshotError, SandboxError, ZygoteEndedError
 from tenantry.sandbox.ids import Ids
 from tenantry.sandbox.process import SandboxProcess
 
@@ -68,9 +68,9 @@ class ZygoteProcess:
             raise
 
     def fork(self, sandbox: SandboxProcess, request: dict[str, Any], descriptors: tuple[int, ...]) -> None:
-        """Ask for an environment; the descriptors stay the caller's. Raises SandboxError when the zygote has ended."""
+        """Ask for an environment; the descriptors stay the caller's. Raises SandboxError."""
         if not self.alive:
-            raise SandboxError("the zygote of this function has ended")
+            raise ZygoteEndedError("the zygote of this function has ended")
         self._children[sandbox.id] = sandbox
         sandbox.on_made = self._made
         try:
@@ -79,9 +79,10 @@ class ZygoteProcess:
                 asyncio.get_running_loop().add_writer(self._channel, self._writable)
         except OSError as error:
             del self._children[sandbox.id]
-            if error.errno not in _NO_DESCRIPTORS:
-                self._end(f"it does not take orders: {error}")
-            raise SandboxError(f"the zygote does not take orders: {error}") from None
+            if error.errno in _NO_DESCRIPTORS:
+                raise SandboxError(f"the zygote cannot be asked: {error}") from None
+            self._end(f"it does not take orders: {error}")
+            raise ZygoteEndedError(f"the zygote does not take orders: {error}") from None
 
     def _made(self, identifier: str) -> None:
         self._children.pop(identifier, None)
@@ -172,7 +173,7 @@ class ZygoteProcess:
     def _on_not_forked(self, message: dict[str, Any]) -> None:
         sandbox = self._children.pop(message["id"], None)
         if sandbox is not None:
-            sandbox.not_forked(message["error"])
+            sandbox.not_forked(message["error"], again=False)
 
     def _end(self, reason: str) -> None:
         if not self.alive:
@@ -192,7 +193,7 @@ class ZygoteProcess:
             self._ready.exception()  # begin() may not be waiting any more
         waiting, self._children = list(self._children.values()), {}
         for sandbox in waiting:
-            sandbox.not_forked(f"the zygote ended: {reason}")
+            sandbox.not_forked(f"the zygote ended: {reason}", again=True)
         self.on_end()
 
     def _watch_end(self) -> None:
