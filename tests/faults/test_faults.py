@@ -21,6 +21,7 @@ from tests.support.processes import children
 
 from tenantry.environment.lifecycle import State
 from tenantry.linux.cgroups import Cgroups
+from tenantry.linux.kernel import Kernel
 from tenantry.model.errors import ServiceError
 from tenantry.placement.router import Settings
 from tenantry.sandbox.levels import LinuxDriver
@@ -139,6 +140,25 @@ async def test_killed_launcher_or_reaper_ends_its_environments_and_the_tenant_ge
 
 
 # -- an environment, at every state
+
+
+class Deaf(Kernel):
+    """Loses the signals for keepers, as a kernel does for as long as a process of theirs waits for a device."""
+
+    def pidfd_kill(self, pidfd, signal):
+        return
+
+
+async def test_environment_that_does_not_end_is_named_and_does_not_hold_up_the_end_of_the_platform(tmp_path, caplog):
+    settings = Settings(parked_per_function=0, ending_s=0.3)
+    async with open_bench(tmp_path, driver=LinuxDriver("namespace", kernel=Deaf()), settings=settings) as bench:
+        bench.deploy()
+        await asyncio.gather(bench.invoke("Blue"), bench.invoke("Green"))
+        keeper = bench.keeper(bench.of("Blue"))
+        await bench.router.close()
+        assert "have not ended: f (idle), f (idle)" in caplog.text
+        # It went with its zygote after all, and was missed by nobody.
+        await bench.until(lambda: not bench.environments() and not Path(f"/proc/{keeper}").exists())
 
 
 async def test_environment_killed_while_starting(tmp_path):

@@ -62,6 +62,7 @@ class Settings:
 
     idle_timeout_s: float = 600.0
     parked_per_function: int = 2
+    ending_s: float = 15.0
 
 
 class Router:
@@ -246,13 +247,23 @@ class Router:
         return True
 
     async def close(self) -> None:
-        """Kill every environment and wait until nothing is left of them, then close the zygotes."""
+        """Kill every environment and wait until nothing is left of them, then close the zygotes.
+
+        What the kernel cannot end in time (a process that waits for a disk or a network file system, say) is named and left
+        to end by itself: it has been killed.
+        """
         self._draining = True
         for resident in list(self._residents.values()):
             resident.environment.kill()
         if self._by_environment:
             self._empty.clear()
-            await self._empty.wait()
+            try:
+                async with asyncio.timeout(self._settings.ending_s):
+                    await self._empty.wait()
+            except TimeoutError:
+                left = [resident.environment for resident in self._by_environment.values()]
+                names = sorted(f"{environment.function.name} ({environment.state.value})" for environment in left)
+                log.error("environments were killed and have not ended: %s", ", ".join(names))
         await self._zygotes.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -6,7 +6,6 @@ its own, which lives as long as the laboratory: zygotes die with the thread that
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -29,10 +28,10 @@ import botocore.session
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import ClientError
 
-from tenantry.app import Platform, new_event_loop
 from tenantry.config import Config
 from tenantry.sandbox.driver import Driver
 from tenantry.store.credentials import load_or_create
+from tenantry.verify.platform_thread import PlatformThread
 
 ISOLATED, SHARED, SNAPSHOT = "verify-isolated", "verify-shared", "verify-snapshot"
 ATTACKER, VICTIM = "Mallory", "Victim"
@@ -67,53 +66,6 @@ class Answer:
         for name in names:
             value = value.get(name) if isinstance(value, dict) else None
         return value
-
-
-class PlatformThread:
-    """A platform on a thread of its own. `stop` waits until nothing of it is left."""
-
-    def __init__(self, config: Config, make_driver: Callable[[], Driver] | None) -> None:
-        self._config = config
-        self._make_driver = make_driver
-        self._started = threading.Event()
-        self._problem: BaseException | None = None
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.platform: Platform | None = None
-        self._thread = threading.Thread(target=self._run, name="tenantry-verify")
-
-    def start(self) -> Platform:
-        """The platform, answering. Raises what kept it from starting."""
-        self._thread.start()
-        self._started.wait()
-        if self._problem is not None:
-            self._thread.join()
-            raise self._problem
-        assert self.platform is not None
-        return self.platform
-
-    def stop(self) -> None:
-        """End it."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            driver = self._make_driver() if self._make_driver is not None else None
-            async with Platform(self._config, driver=driver) as platform:
-                self.platform = platform
-                self._started.set()
-                await self._stop.wait()
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for the start
-            self._problem = error
-        finally:
-            self._started.set()
 
 
 class Lab:
