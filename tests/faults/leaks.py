@@ -104,6 +104,6 @@ async def settled(before: Census, wait_s: float = WAIT_S) -> None:
 
 def _name(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip() + " " + Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][1]
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return "gone"
