@@ -301,7 +301,7 @@ def write_code(lab: Lab) -> str | None:
     paths = [f"{task}/owned"]
     if lab.level != "process":  # there they are the host's own files
         paths += [
-            f"{task}/attacks.py",
+            f"{task}/hostile/attacks.py",
             "/var/runtime/owned",
             "/var/runtime/bootstrap.py",
             "/etc/passwd",
@@ -319,7 +319,9 @@ EVIL_NAMES = ("../escaped", "/escaped", "a/../../escaped", "..\\escaped", "a\x00
 
 def zip_slip(lab: Lab) -> str | None:
     link = (stat.S_IFLNK | 0o777) << 16
-    packages: list[dict[str, tuple[bytes, int]]] = [{"attacks.py": (b"", 0), name: (b"x", 0)} for name in EVIL_NAMES[:4]]
+    packages: list[dict[str, tuple[bytes, int]]] = [
+        {"hostile/attacks.py": (b"", 0), name: (b"x", 0)} for name in EVIL_NAMES[:4]
+    ]
     packages.append({"link": (str(lab.folder).encode(), link), "link/escaped": (b"x", 0)})
     for package in packages:
         with contextlib.suppress(Refused):

@@ -174,7 +174,7 @@ class Lab:
         base = {
             "Runtime": "python3.11",
             "Role": role,
-            "Handler": "attacks.handler",
+            "Handler": "hostile/attacks.handler",
             "Code": {"ZipFile": code},
             "MemorySize": MEMORY_MIB,
             "Timeout": TIMEOUT_S,
@@ -194,7 +194,7 @@ class Lab:
                 "FunctionName": name,
                 "Runtime": "python3.11",
                 "Role": role,
-                "Handler": "attacks.handler",
+                "Handler": "hostile/attacks.handler",
                 "Code": {"ZipFile": code},
             }
         )
@@ -246,17 +246,17 @@ class Lab:
 
 def hostile_package() -> bytes:
     """The hostile function as a deployment package."""
-    source = resources.files("tenantry.verify.hostile").joinpath("attacks.py").read_text()
+    modules = [entry for entry in resources.files("tenantry.verify.hostile").iterdir() if entry.name.endswith(".py")]
     snapshot = (
         "import ssl, uuid\n"
         "ssl.RAND_bytes(16)\n"  # the generator exists, and with it a state that a fork would copy
         "uuid.getnode(), uuid.uuid1()\n"
-        "from attacks import *\n"
-        "from attacks import handler\n"
+        "from hostile.attacks import handler\n"
     )
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("attacks.py", source)
+        for module in sorted(modules, key=lambda entry: entry.name):
+            archive.writestr(f"hostile/{module.name}", module.read_text())
         archive.writestr("snapshot.py", snapshot)
     return data.getvalue()
 
