@@ -15,6 +15,7 @@ from tenantry.cli.running import data_dir_option, fetch, running_platform, setti
 from tenantry.sandbox.choice import LevelError
 from tenantry.store.credentials import load_or_create
 from tenantry.verify.lab import Lab, Refused, borrow_lab, open_lab
+from tenantry.verify.platform_thread import NotEndedError
 from tenantry.verify.runner import CLOSED, OPEN, RESIDUAL, Finding, report, run
 from tenantry.verify.vectors import VECTORS, Vector
 
@@ -41,6 +42,8 @@ def command(level: str, name: str | None, data_dir: Path | None, as_json: bool) 
         raise click.ClickException(f"{error} `tenantry doctor` says what is missing.") from None
     except Refused as refusal:
         raise click.ClickException(f"the laboratory could not be set up: {refusal}") from None
+    except NotEndedError as error:
+        raise click.ClickException(f"{error}\nThis is a defect of tenantry: please report it with these lines.") from None
     if as_json:
         click.echo(json.dumps(report(found_level, findings)))
     else:

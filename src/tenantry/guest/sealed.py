@@ -18,6 +18,7 @@ HEARD = (signal.SIGCHLD, signal.SIGTERM)
 """Blocked in keepers, which read them when they have time."""
 
 _TELEMETRY, _CONTROL, _MAPPER = 3, 4, 5
+_NO_REAPER = "the zygote's reaper has ended"
 
 
 def become_runtime(
@@ -138,7 +139,10 @@ def _ask_for_map(order: dict[str, Any]) -> int:
     come."""
     answer, theirs = os.pipe()
     mapper = socket.socket(fileno=_MAPPER)
-    wire.send(mapper, {"outer": order["outer"], "uid": order["uid"], "gid": order["gid"]}, (theirs,))
+    try:
+        wire.send(mapper, {"outer": order["outer"], "uid": order["uid"], "gid": order["gid"]}, (theirs,))
+    except (BrokenPipeError, ConnectionResetError):
+        raise wire.ZygoteEndedError(_NO_REAPER) from None
     os.close(theirs)
     mapper.close()
     return answer
@@ -147,6 +151,8 @@ def _ask_for_map(order: dict[str, Any]) -> int:
 def _await_map(answer: int) -> None:
     reply = os.read(answer, 1)
     os.close(answer)
+    if not reply:
+        raise wire.ZygoteEndedError(_NO_REAPER)
     if reply != b"y":
         raise OSError("the id maps of this environment were refused")
 

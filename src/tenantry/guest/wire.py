@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 import struct
 from typing import Any
@@ -13,6 +14,10 @@ MESSAGE_BYTES_MAX = 262_144
 DESCRIPTORS_MAX = 16
 FAILED = 113
 """Exit status of a process of ours inside a sandbox that could not do its work."""
+
+
+class ZygoteEndedError(OSError):
+    """The zygote is ending, and with it everything that it has made."""
 
 
 def send(channel: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
@@ -50,9 +55,17 @@ def receive_from(channel: socket.socket) -> tuple[dict[str, Any] | None, list[in
     return json.loads(data), list(descriptors), pid
 
 
+def hung_up(channel: socket.socket) -> bool:
+    """Whether the other side has closed (there may be messages left to read)."""
+    poller = select.poll()
+    poller.register(channel, 0)
+    return bool(poller.poll(0))
+
+
 def report(channel: socket.socket, step: str, error: BaseException) -> None:
     """Tell the platform at which step, and why; the caller then ends. Ends here where nobody listens any more."""
+    ended = isinstance(error, ZygoteEndedError)
     try:
-        send(channel, {"say": "failed", "step": step, "error": f"{type(error).__name__}: {error}"})
+        send(channel, {"say": "failed", "step": step, "error": f"{type(error).__name__}: {error}", "zygote ended": ended})
     except OSError:
         os._exit(FAILED)

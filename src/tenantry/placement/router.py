@@ -41,6 +41,7 @@ from tenantry.sandbox.driver import SandboxError, SandboxSpec, ZygoteEndedError
 _CREDENTIALS_S = 12 * 3600
 _AGE_MAX_S = 4 * 3600.0  # AWS recycles environments every few hours; credentials live longer than that
 _SWEEP_S = 1.0
+_PLACED_AGAIN = 2  # what a dying zygote takes along may end before the zygote does, and so may one more that it was asked for
 _EXPIRED_PER_SWEEP = 80
 _BETWEEN_EXPIRED_S = 0.01  # an end takes a millisecond or two of the loop; requests go in between
 
@@ -123,12 +124,14 @@ class Router:
             raise admission.ENVIRONMENT_FAILED(reason=str(error)) from None
         return InvokeResult(200, outcome.payload, outcome.function_error, function.version, outcome.log_tail)
 
-    async def _again(self, request: InvokeRequest) -> tuple[FunctionVersion, Outcome]:
-        """Its environment ended before it saw the invocation: place it once more. The answer tells of a second time."""
+    async def _again(self, request: InvokeRequest, left: int = _PLACED_AGAIN) -> tuple[FunctionVersion, Outcome]:
+        """Its environment ended before it saw the invocation: place it again. The answer tells of the last time."""
         entry, function, invoked_arn = admission.resolve(self._functions, request)
         try:
             return function, await asyncio.shield(self.place(entry, function, request, invoked_arn))
         except EnvironmentFailed as error:
+            if isinstance(error, NeverRun) and left > 1:
+                return await self._again(request, left - 1)
             if isinstance(error, NeverRun) and error.ended is not None:
                 return function, error.ended
             raise admission.ENVIRONMENT_FAILED(reason=str(error)) from None
@@ -263,7 +266,11 @@ class Router:
             except TimeoutError:
                 left = [resident.environment for resident in self._by_environment.values()]
                 names = sorted(f"{environment.function.name} ({environment.state.value})" for environment in left)
-                log.error("environments were killed and have not ended: %s", ", ".join(names))
+                log.error(
+                    "environments were killed and have not ended: %s. A process of theirs waits for the kernel "
+                    "(state D in `ps`), for a disk say, and ends when it answers",
+                    ", ".join(names),
+                )
         await self._zygotes.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -308,16 +308,17 @@ class LinuxZygote:
             while len(sealed) < driver.sealed_per_function:
                 sealed.append(self._seal(f"sealed-{secrets.token_hex(8)}", shape, None))
 
-    def _discard_sealed(self) -> None:
-        sealed, self._sealed = self._sealed, {}
-        for sandbox in itertools.chain(*sealed.values()):
+    def _discard_sealed(self) -> list[SandboxProcess]:
+        sealed = list(itertools.chain(*self._sealed.values()))
+        self._sealed.clear()
+        for sandbox in sealed:
             sandbox.kill()
+        return sealed
 
     async def close(self) -> None:
         """See driver.Zygote."""
         self._closing = True
-        sealed = list(itertools.chain(*self._sealed.values()))
-        self._discard_sealed()
+        sealed = self._discard_sealed()
         try:
             async with asyncio.timeout(_DISCARD_S):
                 await asyncio.gather(*(sandbox.ended.wait() for sandbox in sealed))

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import logging
 import os
-import select
 import shutil
 import signal
 import socket
@@ -39,6 +38,8 @@ class SandboxProcess:
         self.ended = asyncio.Event()
         self.on_made: Callable[[str], None] | None = None
         """Called once, with its first id: its keeper runs, or never will."""
+        self.on_zygote_ended: Callable[[str], None] | None = None
+        """Called with the reason, when what seals it says so: it may know before the zygote's end is seen."""
         self._made_as = identifier
         self._events: SandboxEvents | None = None  # nobody's yet
         self._sockets: list[socket.socket] | None = None  # made inside, and not handed on
@@ -188,7 +189,10 @@ class SandboxProcess:
         elif say == "listening":
             self._on_listening(message, descriptors)
         elif say == "failed":
-            self._give_up(f"step {message['step']!r} of sealing an environment failed: {message['error']}")
+            again = message["zygote ended"] is True
+            if again and self.on_zygote_ended is not None:
+                self.on_zygote_ended(message["error"])  # before anybody tries again
+            self._give_up(f"step {message['step']!r} of sealing an environment failed: {message['error']}", again=again)
         elif self._killed:
             return  # by its own failure, or by order: what it says of its end is known
         elif self._events is None:
@@ -214,11 +218,11 @@ class SandboxProcess:
         if self._events is not None:
             self._hand_on()
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, *, again: bool = False) -> None:
         """It cannot be what it should be: say so, once, and end it."""
         if not self._broken:
             self._broken = True
-            self._failed(reason)
+            self._failed(reason, again=again)
         self.kill()
 
     def _watch(self, pid: int) -> None:
@@ -228,7 +232,7 @@ class SandboxProcess:
             if error.errno in _NO_DESCRIPTORS:
                 self._give_up("the platform has no file descriptors left to watch the environment")
             return  # else it has ended already; the channel's end says so
-        if _hung_up(self._channel):
+        if wire.hung_up(self._channel):
             os.close(pidfd)  # ended before it was opened: the number may be another process's by now
             return
         self._pidfd = pidfd
@@ -281,10 +285,3 @@ class SandboxProcess:
         self.ended.set()
         if self._events is not None:
             self._events.gone()
-
-
-def _hung_up(channel: socket.socket) -> bool:
-    """Whether the other side has closed (there may be messages left to read)."""
-    poller = select.poll()
-    poller.register(channel, 0)
-    return bool(poller.poll(0))

@@ -36,7 +36,7 @@ class ZygoteProcess:
     """A running zygote. Made by `open_zygote`; see driver.Zygote for the contract."""
 
     def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, ids: Ids, kernel: Kernel) -> None:
-        self.alive = True
+        self._alive = True
         self._process = process
         self._channel = channel
         self._ids = ids
@@ -45,8 +45,13 @@ class ZygoteProcess:
         self._children: dict[str, SandboxProcess] = {}
         self._waiting: deque[tuple[dict[str, Any], tuple[int, ...]]] = deque()
         self._end_watch: int | None = None
-        self.on_end: Callable[[], None] = _nothing
+        self.on_end: Callable[[], object] = _nothing
         """Called once, when it can fork no more."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still fork. Its end shows here before the event loop comes to it."""
+        return self._alive and not wire.hung_up(self._channel)
 
     @property
     def ended(self) -> bool:
@@ -72,7 +77,7 @@ class ZygoteProcess:
         if not self.alive:
             raise ZygoteEndedError("the zygote of this function has ended")
         self._children[sandbox.id] = sandbox
-        sandbox.on_made = self._made
+        sandbox.on_made, sandbox.on_zygote_ended = self._made, self._end
         try:
             if self._waiting or not self._send(request, descriptors):
                 self._waiting.append((request, _duplicates(descriptors)))
@@ -176,9 +181,9 @@ class ZygoteProcess:
             sandbox.not_forked(message["error"], again=False)
 
     def _end(self, reason: str) -> None:
-        if not self.alive:
+        if not self._alive:
             return
-        self.alive = False
+        self._alive = False
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._channel)
         loop.remove_writer(self._channel)

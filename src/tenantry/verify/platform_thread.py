@@ -18,6 +18,10 @@ ENDING_S = 60.0
 """How long a platform may take to end; most take a tenth of a second."""
 
 
+class NotEndedError(Exception):
+    """A platform does not end; the text says where it waits."""
+
+
 class PlatformThread:
     """See the module's docstring. `stop` waits until nothing of the platform is left."""
 
@@ -43,12 +47,12 @@ class PlatformThread:
         return self.platform
 
     def stop(self) -> None:
-        """End it. Raises TimeoutError, which says what it waits for, when it does not end."""
+        """End it. Raises NotEndedError."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(ENDING_S)
         if self._thread.is_alive():
-            raise TimeoutError(f"the platform has not ended after {ENDING_S:.0f} s. It waits here:\n{self._where()}")
+            raise NotEndedError(f"the platform has not ended after {ENDING_S:.0f} s. It waits here:\n{self._where()}")
 
     def _where(self) -> str:
         """Where the thread and its tasks are."""

@@ -5,7 +5,7 @@ import pytest
 
 from tenantry.config import Config
 from tenantry.verify import platform_thread
-from tenantry.verify.platform_thread import PlatformThread
+from tenantry.verify.platform_thread import NotEndedError, PlatformThread
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_platform_that_does_not_end_is_said_to_wait_and_where(thread, monkeypatc
     monkeypatch.setattr(platform_thread, "ENDING_S", 0.3)
     monkeypatch.setattr(platform_thread.Platform, "close", waiting_for_something_that_does_not_come)
     thread.start()
-    with pytest.raises(TimeoutError, match="waiting_for_something_that_does_not_come"):
+    with pytest.raises(NotEndedError, match="waiting_for_something_that_does_not_come"):
         thread.stop()
     thread._loop.call_soon_threadsafe(held.set)
     monkeypatch.undo()

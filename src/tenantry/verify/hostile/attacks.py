@@ -3,8 +3,6 @@
 An event is {"attack": name, ...}; the answer is what was seen, as JSON, and never a judgement: `verify/vectors.py` judges.
 """
 
-import sys
-
 from . import exhaustion, files, neighbour, network, privileges, randomness, runtime, state, victim
 
 ATTACKS = {
@@ -19,7 +17,3 @@ def handler(event, context):
     """Run the attack that the event names."""
     state.COUNTER["n"] += 1
     return ATTACKS[event["attack"]](event, context)
-
-
-if __name__ == "__main__":
-    sys.exit("this package is the hostile function of `tenantry verify`; it is deployed, not run")
