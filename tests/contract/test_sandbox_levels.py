@@ -65,10 +65,10 @@ async def test_allowed_host_is_reached_by_its_name_and_through_the_platform_only
     connection, _ = await asyncio.wait_for(loop.sock_accept(forward), 10)
     assert await loop.sock_recv(connection, 100) == b"hello"
     await loop.sock_sendall(connection, b"from outside")
-    assert await loop.run_in_executor(None, os.read, reading, 100) == b"from outside\n"
+    with os.fdopen(reading, "rb") as printed:
+        assert await loop.run_in_executor(None, printed.readline) == b"from outside\n"
     connection.close()
     sandbox.kill()
     await events.until("gone")
-    os.close(reading)
     await zygote.close()
     await driver.close()
